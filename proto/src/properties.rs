@@ -1,0 +1,303 @@
+//! The properties of a message, kept as the text that goes over the wire (PROTOCOL D.1).
+
+use std::fmt;
+
+use thiserror::Error;
+
+pub mod property;
+
+const NAME_VALUE_SEPARATOR: char = '\u{1}';
+const PROPERTY_SEPARATOR: char = '\u{2}';
+
+/// Room for a unique id, `WAIT` and a short tag and key, so that a usual message allocates once.
+const FIRST_CAPACITY: usize = 160;
+
+/// The properties of a message: `name ␁ value` pieces joined by `␂` (PROTOCOL D.1).
+///
+/// The wire string itself is the only storage: adding a property appends to it, and sending it costs
+/// nothing. Look-ups walk the string, which is short. A string that came from elsewhere is kept to
+/// the byte, pieces that no parser uses included.
+#[derive(Clone, Default, Eq, Hash, PartialEq)]
+pub struct Properties {
+    wire: String,
+}
+
+/// Why a property cannot be written (PROTOCOL D.1).
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidProperty {
+    /// The name is empty or white space.
+    #[error("The name of property can not be null or blank string!")]
+    BlankName,
+    /// The value is empty or white space: every parser drops such a property.
+    #[error(
+        "The value of property [{name}] can not be null or blank string! Leave the property out instead"
+    )]
+    BlankValue {
+        /// The property's name.
+        name: Box<str>,
+    },
+    /// The name is one of [`property::RESERVED`].
+    #[error("The Property<{name}> is used by system, input another please")]
+    Reserved {
+        /// The property's name.
+        name: Box<str>,
+    },
+    /// U+0001 or U+0002 in name or value would tear the wire string apart; there is no escape.
+    #[error("The property [{}] contains U+0001 or U+0002 in its name or value, which separate properties; remove them", name.escape_debug())]
+    Separator {
+        /// The property's name.
+        name: Box<str>,
+    },
+    /// The value is none that the property can have.
+    #[error("The property [{name}] cannot be {value}: {expected}")]
+    BadValue {
+        /// The property's name.
+        name: Box<str>,
+        /// What was asked for.
+        value: Box<str>,
+        /// What it should have been.
+        expected: &'static str,
+    },
+}
+
+impl Properties {
+    /// No properties.
+    pub const fn new() -> Self {
+        Self {
+            wire: String::new(),
+        }
+    }
+
+    /// Takes a string from the wire as it is. Never fails: pieces that make no sense are skipped
+    /// when read, as every parser does.
+    pub fn from_wire(wire: impl Into<String>) -> Self {
+        Self { wire: wire.into() }
+    }
+
+    /// The wire string.
+    pub fn into_wire(self) -> String {
+        self.wire
+    }
+
+    /// Sets `name` to `value`, in place of every earlier value.
+    ///
+    /// Reserved names are welcome here, since producers need them; [`Message::property`] is where
+    /// users are kept from them.
+    ///
+    /// # Errors
+    ///
+    /// When name or value is empty or holds one of the two separators; nothing is changed then.
+    ///
+    /// [`Message::property`]: crate::Message::property
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), InvalidProperty> {
+        if name.is_empty() {
+            return Err(InvalidProperty::BlankName);
+        }
+        if value.is_empty() {
+            return Err(InvalidProperty::BlankValue { name: name.into() });
+        }
+        if has_separator(name) || has_separator(value) {
+            return Err(InvalidProperty::Separator { name: name.into() });
+        }
+        self.remove(name);
+        self.append(name, value);
+        Ok(())
+    }
+
+    /// Removes every value of `name` and says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        if !self.pieces().any(|piece| names(piece, name)) {
+            return false;
+        }
+        let kept = self
+            .wire
+            .split(PROPERTY_SEPARATOR)
+            .filter(|piece| !names(piece, name));
+        self.wire = kept.fold(String::with_capacity(self.wire.len()), |mut wire, piece| {
+            if !wire.is_empty() {
+                wire.push(PROPERTY_SEPARATOR);
+            }
+            wire.push_str(piece);
+            wire
+        });
+        true
+    }
+
+    /// The wire string, as it goes into header field `i` and into batches.
+    pub fn as_wire(&self) -> &str {
+        &self.wire
+    }
+
+    /// The value of `name`; the last one when the string repeats it (PROTOCOL D.8 says why).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.wire
+            .rsplit(PROPERTY_SEPARATOR)
+            .filter_map(parse_piece)
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// Whether `name` has a value.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Name and value of every usable piece in wire order, repeated names included.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.pieces().filter_map(parse_piece)
+    }
+
+    /// How many usable pieces there are, repeated names counted each time. Walks the string.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is no usable piece.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Writes a property whose name and value are known to be clean and new.
+    pub(crate) fn append(&mut self, name: &str, value: &str) {
+        let more = name.len() + value.len() + 2;
+        if self.wire.capacity() == 0 {
+            self.wire.reserve(more.max(FIRST_CAPACITY));
+        }
+        if self.needs_separator() {
+            self.wire.push(PROPERTY_SEPARATOR);
+        }
+        self.wire.push_str(name);
+        self.wire.push(NAME_VALUE_SEPARATOR);
+        self.wire.push_str(value);
+    }
+
+    /// Whether the next piece must be set off from what is there.
+    pub(crate) fn needs_separator(&self) -> bool {
+        !self.wire.is_empty() && !self.wire.ends_with(PROPERTY_SEPARATOR)
+    }
+
+    fn pieces(&self) -> std::str::Split<'_, char> {
+        self.wire.split(PROPERTY_SEPARATOR)
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+pub(crate) fn has_separator(text: &str) -> bool {
+    text.contains([NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR])
+}
+
+/// Java uses a piece of three or more characters whose first U+0001 is neither its first nor its
+/// last character; the length follows from the other two (PROTOCOL D.1).
+fn parse_piece(piece: &str) -> Option<(&str, &str)> {
+    let (name, value) = piece.split_once(NAME_VALUE_SEPARATOR)?;
+    (!name.is_empty() && !value.is_empty()).then_some((name, value))
+}
+
+/// Whether `piece` speaks of `name`, be it with an empty value.
+fn names(piece: &str, name: &str) -> bool {
+    piece
+        .split_once(NAME_VALUE_SEPARATOR)
+        .is_some_and(|(key, _)| key == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(wire: &str) -> Vec<(String, String)> {
+        Properties::from_wire(wire)
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn pieces_without_name_value_or_separator_are_skipped() {
+        for unusable in [
+            "",
+            "\u{2}",
+            "a",
+            "ab",
+            "abc",
+            "\u{1}v",
+            "n\u{1}",
+            "\u{1}\u{1}",
+            "\u{2}\u{2}\u{2}",
+        ] {
+            assert_eq!(pairs(unusable), [], "{unusable:?}");
+        }
+        assert_eq!(
+            pairs("a\u{1}\u{2}b\u{1}x\u{2}c\u{2}\u{1}d\u{2}"),
+            [("b".to_owned(), "x".to_owned())]
+        );
+    }
+
+    #[test]
+    fn the_first_separator_ends_the_name() {
+        assert_eq!(
+            pairs("a\u{1}b\u{1}c"),
+            [("a".to_owned(), "b\u{1}c".to_owned())]
+        );
+    }
+
+    #[test]
+    fn get_takes_the_last_usable_duplicate() {
+        let twice = Properties::from_wire("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3\u{2}a\u{1}");
+        assert_eq!(twice.get("a"), Some("3"));
+        assert_eq!(twice.len(), 3);
+        assert_eq!(twice.get("c"), None);
+    }
+
+    #[test]
+    fn a_foreign_string_is_kept_to_the_byte_and_appended_to_cleanly() {
+        let mut kept = Properties::from_wire("a\u{1}1\u{2}");
+        assert_eq!(kept.as_wire(), "a\u{1}1\u{2}");
+        kept.set("b", "2").unwrap();
+        assert_eq!(kept.as_wire(), "a\u{1}1\u{2}b\u{1}2");
+    }
+
+    #[test]
+    fn set_replaces_every_earlier_value() {
+        let mut properties = Properties::from_wire("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3");
+        properties.set("a", "4").unwrap();
+        assert_eq!(properties.as_wire(), "b\u{1}2\u{2}a\u{1}4");
+    }
+
+    #[test]
+    fn remove_takes_all_values_and_says_whether_there_were_any() {
+        let mut properties = Properties::from_wire("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}");
+        assert!(properties.remove("a"));
+        assert_eq!(properties.as_wire(), "b\u{1}2");
+        assert!(!properties.remove("a"));
+        assert!(properties.remove("b"));
+        assert_eq!(properties.as_wire(), "");
+        assert!(properties.is_empty());
+    }
+
+    #[test]
+    fn what_would_be_lost_or_torn_on_the_wire_is_refused() {
+        let mut properties = Properties::new();
+        assert_eq!(properties.set("", "v"), Err(InvalidProperty::BlankName));
+        assert!(matches!(
+            properties.set("n", ""),
+            Err(InvalidProperty::BlankValue { .. })
+        ));
+        for (name, value) in [
+            ("a\u{1}", "v"),
+            ("a\u{2}", "v"),
+            ("a", "\u{1}"),
+            ("a", "v\u{2}"),
+        ] {
+            assert!(matches!(
+                properties.set(name, value),
+                Err(InvalidProperty::Separator { .. })
+            ));
+        }
+        assert_eq!(properties.as_wire(), "");
+    }
+}
