@@ -1,0 +1,164 @@
+//! The ROCKETMQ binary header (PROTOCOL A.3).
+
+use nom::Parser;
+use nom::multi::length_data;
+use nom::number::complete::{be_i16, be_i32, be_u8, be_u16, be_u32};
+
+use super::{FieldSink, Fields, HeaderError};
+use crate::code::LanguageCode;
+use crate::command::{CommandView, EncodeError, ExtFields, Flags, HeadParts};
+use crate::writer::{MAX_DIGITS, Writer, decimal};
+
+/// Bytes of a header with neither remark nor ext fields.
+pub(crate) const FIXED_LEN: usize = 21;
+
+/// Java reads the length of a key as a signed 16-bit number.
+pub(crate) const MAX_KEY_LEN: usize = i16::MAX as usize;
+
+/// What is sent for a language that is not known; no release gives it a name.
+const NO_LANGUAGE: u8 = u8::MAX;
+
+type Parsed<'a, T> = nom::IResult<&'a [u8], T>;
+
+/// Writes the header with exact lengths and no padding.
+#[inline]
+pub(crate) fn encode<F: Fields>(
+    out: &mut Writer<'_>,
+    head: &HeadParts<'_>,
+    fields: &F,
+    extra: &[(&str, &str)],
+) -> Result<(), EncodeError> {
+    let code =
+        i16::try_from(head.code).map_err(|_| EncodeError::CodeTooLarge { code: head.code })?;
+    let version = i16::try_from(head.version).map_err(|_| EncodeError::VersionTooLarge {
+        version: head.version,
+    })?;
+    let remark = head.remark.unwrap_or_default();
+    let remark_len =
+        u32::try_from(remark.len()).map_err(|_| EncodeError::ValueTooLong { len: remark.len() })?;
+
+    out.put(&code.to_be_bytes());
+    out.put(&[head.language.map_or(NO_LANGUAGE, |language| language.0)]);
+    out.put(&version.to_be_bytes());
+    out.put(&head.opaque.to_be_bytes());
+    out.put(&head.flags.0.to_be_bytes());
+    out.put(&remark_len.to_be_bytes());
+    out.put(remark.as_bytes());
+
+    let ext_at = out.written();
+    out.put(&[0; 4]);
+    let mut sink = BinarySink { out, error: None };
+    fields.write(&mut sink);
+    for (key, value) in extra {
+        sink.text(key, value);
+    }
+    if let Some(error) = sink.error {
+        return Err(error);
+    }
+    let ext_len = out.written() - ext_at - 4;
+    let ext_len = u32::try_from(ext_len).map_err(|_| EncodeError::ValueTooLong { len: ext_len })?;
+    out.patch(ext_at, &ext_len.to_be_bytes());
+    Ok(())
+}
+
+struct BinarySink<'w, 'b> {
+    out: &'w mut Writer<'b>,
+    error: Option<EncodeError>,
+}
+
+impl FieldSink for BinarySink<'_, '_> {
+    #[inline]
+    fn text(&mut self, key: &str, value: &str) {
+        if key.len() > MAX_KEY_LEN {
+            self.error = Some(EncodeError::KeyTooLong {
+                len: key.len(),
+                limit: MAX_KEY_LEN,
+            });
+            return;
+        }
+        let Ok(value_len) = u32::try_from(value.len()) else {
+            self.error = Some(EncodeError::ValueTooLong { len: value.len() });
+            return;
+        };
+        // Just checked to fit.
+        self.out.put(&(key.len() as u16).to_be_bytes());
+        self.out.put(key.as_bytes());
+        self.out.put(&value_len.to_be_bytes());
+        self.out.put(value.as_bytes());
+    }
+
+    #[inline]
+    fn int(&mut self, key: &str, value: i64) {
+        let mut digits = [0; MAX_DIGITS];
+        let len = decimal(&mut digits, value);
+        self.text(key, std::str::from_utf8(&digits[..len]).unwrap_or_default());
+    }
+}
+
+/// Reads the header. Every length is checked against what is there; a value of length zero is kept as an empty text
+/// (4.9.3 does so, later servers make it null).
+pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
+    let (rest, (code, language, version, opaque, flag)) =
+        fixed(header).map_err(cut("its fixed part"))?;
+    let (rest, remark) = long_text(rest).map_err(cut("the remark"))?;
+    let (rest, ext) = long_text(rest).map_err(cut("the ext fields"))?;
+    if !rest.is_empty() {
+        return Err(HeaderError::TrailingBytes { count: rest.len() });
+    }
+    let remark = utf8(remark, "the remark")?;
+    check(ext)?;
+
+    let language = LanguageCode(language);
+    Ok(CommandView {
+        code: i32::from(code),
+        language: language.name().map(|_| language),
+        version: i32::from(version),
+        opaque,
+        flags: Flags(flag),
+        remark: (!remark.is_empty()).then_some(remark.into()),
+        ext: ExtFields::binary(ext),
+    })
+}
+
+/// Splits the first entry off ext fields, as bytes.
+#[inline]
+pub(crate) fn entry(ext: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
+    (length_data(be_u16), length_data(be_u32)).parse(ext)
+}
+
+fn fixed(header: &[u8]) -> Parsed<'_, (i16, u8, i16, i32, i32)> {
+    (be_i16, be_u8, be_i16, be_i32, be_i32).parse(header)
+}
+
+fn long_text(input: &[u8]) -> Parsed<'_, &[u8]> {
+    length_data(be_u32).parse(input)
+}
+
+/// Reads over all entries: after this, iterating meets no error.
+fn check(ext: &[u8]) -> Result<(), HeaderError> {
+    let mut rest = ext;
+    while !rest.is_empty() {
+        let (behind, (key, value)) = entry(rest).map_err(cut("an ext field"))?;
+        if key.len() > MAX_KEY_LEN {
+            return Err(HeaderError::Truncated {
+                part: "an ext field's key",
+            });
+        }
+        utf8(key, "an ext field's key")?;
+        utf8(value, "an ext field's value")?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn utf8<'a>(bytes: &'a [u8], part: &'static str) -> Result<&'a str, HeaderError> {
+    std::str::from_utf8(bytes).map_err(|_| HeaderError::InvalidUtf8 { part })
+}
+
+fn cut<E>(part: &'static str) -> impl Fn(E) -> HeaderError {
+    move |_| HeaderError::Truncated { part }
+}
+
+#[cfg(test)]
+#[path = "binary_tests.rs"]
+mod tests;

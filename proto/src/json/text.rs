@@ -1,0 +1,102 @@
+//! String contents as they stand between their quotes.
+
+use std::borrow::Cow;
+
+/// The contents of a string, its escapes not yet resolved; or a bare word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) raw: &'a str,
+    pub(crate) escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Resolves the escapes; allocates only when there are any.
+    #[inline]
+    pub(crate) fn into_cow(self) -> Cow<'a, str> {
+        if self.escaped {
+            Cow::Owned(unescape(self.raw))
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+}
+
+/// Never fails: an escape that stands for nothing gives the character behind the backslash, and half of a surrogate
+/// pair gives U+FFFD, as Java does when it writes such a string as UTF-8.
+#[cold]
+fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((clean, escape)) = rest.split_once('\\') {
+        out.push_str(clean);
+        let mut chars = escape.chars();
+        match chars.next() {
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('u') => {
+                let (character, behind) = unicode(chars.as_str());
+                out.push(character);
+                rest = behind;
+                continue;
+            }
+            Some(other) => out.push(other),
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Reads the digits behind `\u`, and the second half of a pair when the first asks for one.
+fn unicode(digits: &str) -> (char, &str) {
+    let Some((first, rest)) = hex4(digits) else {
+        return (char::REPLACEMENT_CHARACTER, digits);
+    };
+    if let Some(character) = char::from_u32(first) {
+        return (character, rest);
+    }
+    let Some((second, behind)) = rest.strip_prefix("\\u").and_then(hex4) else {
+        return (char::REPLACEMENT_CHARACTER, rest);
+    };
+    match char::decode_utf16([first as u16, second as u16]).next() {
+        Some(Ok(character)) => (character, behind),
+        _ => (char::REPLACEMENT_CHARACTER, rest),
+    }
+}
+
+fn hex4(digits: &str) -> Option<(u32, &str)> {
+    let (head, rest) = digits.split_at_checked(4)?;
+    if !head.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    Some((u32::from_str_radix(head, 16).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_resolve_and_broken_ones_never_fail() {
+        for (raw, meant) in [
+            (r#"a\u0001b\u0002"#, "a\u{1}b\u{2}"),
+            (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
+            (r"\ud83d\ude00", "😀"),
+            (r"\ud83d", "\u{FFFD}"),
+            (r"\ud83dx", "\u{FFFD}x"),
+            (r"\ud83d\u0041", "\u{FFFD}A"),
+            (r"\ude00\ud83d", "\u{FFFD}\u{FFFD}"),
+            (r"\u12", "\u{FFFD}12"),
+            (r"\u+123", "\u{FFFD}+123"),
+            (r"\u1é", "\u{FFFD}1é"),
+            (r"\é\q", "éq"),
+            ("\\", ""),
+        ] {
+            assert_eq!(unescape(raw), meant, "{raw}");
+        }
+    }
+}
