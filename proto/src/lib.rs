@@ -11,6 +11,7 @@ mod message;
 mod msg_id;
 pub mod names;
 mod properties;
+mod route;
 mod sys_flag;
 mod writer;
 
@@ -24,4 +25,7 @@ pub use message::*;
 pub use msg_id::*;
 pub use names::{GroupName, InvalidName, MessageQueue, TopicName, is_send_allowed, is_system_topic, topic};
 pub use properties::{InvalidProperty, Properties, property};
+pub use route::{
+    BrokerData, ClusterInfo, QueueData, RouteError, TopicList, TopicQueueMapping, TopicRoute, perm,
+};
 pub use sys_flag::{SysFlag, TransactionKind};
