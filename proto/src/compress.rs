@@ -144,10 +144,22 @@ fn read_bounded(
 }
 
 fn compress_zlib(level: i32, body: &[u8]) -> Result<Vec<u8>, CompressError> {
-    let level = flate2::Compression::new(level.clamp(0, 9).unsigned_abs());
-    let mut stream = ZlibEncoder::new(Vec::with_capacity(body.len() / 2), level);
+    let level = level.clamp(0, 9).unsigned_abs();
+    let packed = Vec::with_capacity(body.len() / 2);
+    let mut stream = ZlibEncoder::new(packed, flate2::Compression::new(level));
     stream.write_all(body)?;
-    Ok(stream.finish()?)
+    let mut packed = stream.finish()?;
+    // The Rust backend writes the header of level 6 whatever the level. Decoders do not care, but
+    // the second byte is there to tell, so let it tell what Java's does.
+    if let Some([0x78, told]) = packed.first_chunk_mut() {
+        *told = match level {
+            0 | 1 => 0x01,
+            2..=5 => 0x5E,
+            6 => 0x9C,
+            _ => 0xDA,
+        };
+    }
+    Ok(packed)
 }
 
 #[cfg(feature = "lz4")]
@@ -159,12 +171,26 @@ fn compress_lz4(body: &[u8]) -> Result<Vec<u8>, CompressError> {
 
 #[cfg(feature = "lz4")]
 fn decompress_lz4(body: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
-    read_bounded(
-        "LZ4",
-        lz4_flex::frame::FrameDecoder::new(body),
-        body.len(),
-        limit,
-    )
+    // The decoder takes input that ends between two blocks, or within the header, for complete.
+    if !has_end_mark(body) {
+        let source = io::ErrorKind::UnexpectedEof.into();
+        return Err(DecompressError::Corrupt {
+            kind: "LZ4",
+            source,
+        });
+    }
+    let stream = lz4_flex::frame::FrameDecoder::new(body);
+    read_bounded("LZ4", stream, body.len(), limit)
+}
+
+/// Whether a frame of at least magic, descriptor and end mark ends with that mark: a block of length
+/// 0, behind which a checksum of the content may stand.
+#[cfg(feature = "lz4")]
+fn has_end_mark(frame: &[u8]) -> bool {
+    const SHORTEST: usize = 4 + 3 + 4;
+    const MARK: [u8; 4] = [0; 4];
+    let before_checksum = &frame[..frame.len().saturating_sub(4)];
+    frame.len() >= SHORTEST && (frame.ends_with(&MARK) || before_checksum.ends_with(&MARK))
 }
 
 #[cfg(not(feature = "lz4"))]
@@ -179,18 +205,20 @@ fn decompress_lz4(_body: &[u8], _limit: usize) -> Result<Vec<u8>, DecompressErro
 fn compress_zstd(level: i32, body: &[u8]) -> Result<Vec<u8>, CompressError> {
     let range = zstd::compression_level_range();
     let level = level.clamp(*range.start(), *range.end());
-    Ok(zstd::stream::encode_all(body, level)?)
+    let mut stream = zstd::Encoder::new(Vec::with_capacity(body.len() / 2), level)?;
+    // Tells the encoder how small a window will do; Java's frames do not state the size either.
+    stream.set_pledged_src_size(Some(body.len() as u64))?;
+    stream.include_contentsize(false)?;
+    stream.write_all(body)?;
+    Ok(stream.finish()?)
 }
 
 #[cfg(feature = "zstd")]
 fn decompress_zstd(body: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
-    // A frame may ask for a window of its own choice: allow what the limit could need, and the 8 MiB
-    // that every decoder should support.
-    let window_log = limit
-        .max(1)
-        .next_power_of_two()
-        .trailing_zeros()
-        .clamp(23, 27);
+    // A frame asks for a window of its own choice: allow what a body of that size could use (levels
+    // 20 to 22 round up), and the 8 MiB that every decoder should support.
+    let window = limit.saturating_mul(2).max(1).checked_next_power_of_two();
+    let window_log = window.map_or(27, |window| window.trailing_zeros().clamp(23, 27));
     let corrupt = |source| DecompressError::Corrupt {
         kind: "zstd",
         source,

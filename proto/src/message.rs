@@ -6,12 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::msg_id::UniqueId;
-use crate::names::{self, InvalidName, MessageQueue, TopicName, topic};
+use crate::names::{self, MessageQueue, TopicName, topic};
 use crate::properties::{InvalidProperty, Properties, has_separator, property};
 
+mod into_topic;
 mod invalid;
 mod placement;
 
+pub use into_topic::IntoTopic;
 pub use invalid::InvalidMessage;
 pub use placement::{Placement, Selector, ShardKey, java_hash};
 
@@ -46,16 +48,6 @@ pub struct Message {
     placement: Placement,
     timeout: Option<Duration>,
     fault: Option<Box<InvalidMessage>>,
-}
-
-/// What can name the topic of a new message. A [`TopicName`] costs nothing, a text one allocation.
-pub trait IntoTopic {
-    /// The topic, or the refused text and the reason.
-    ///
-    /// # Errors
-    ///
-    /// The text as given, for display, with what is wrong with it.
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)>;
 }
 
 impl Message {
@@ -377,36 +369,6 @@ impl fmt::Debug for Message {
             .field("timeout", &self.timeout)
             .field("fault", &self.fault)
             .finish()
-    }
-}
-
-impl IntoTopic for &str {
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)> {
-        TopicName::new(self).map_err(|why| (self.to_owned(), why))
-    }
-}
-
-impl IntoTopic for String {
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)> {
-        TopicName::new(&self).map_err(|why| (self, why))
-    }
-}
-
-impl IntoTopic for &String {
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)> {
-        self.as_str().into_topic()
-    }
-}
-
-impl IntoTopic for TopicName {
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)> {
-        Ok(self)
-    }
-}
-
-impl IntoTopic for &TopicName {
-    fn into_topic(self) -> Result<TopicName, (String, InvalidName)> {
-        Ok(self.clone())
     }
 }
 

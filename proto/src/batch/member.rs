@@ -119,31 +119,28 @@ impl<'a> BatchMember<'a> {
         };
         let stated = bytes
             .first_chunk()
-            .ok_or(truncated(Self::LEN_WITHOUT_DATA))?;
+            .ok_or_else(|| truncated(Self::LEN_WITHOUT_DATA))?;
         let stated = i32::from_be_bytes(*stated);
         let total = usize::try_from(stated)
             .ok()
             .filter(|&total| total >= Self::LEN_WITHOUT_DATA)
             .ok_or(BatchMemberProblem::LengthTooSmall(stated))?;
-        let mut rest = bytes.get(..total).ok_or(truncated(total))?;
+        let mut rest = bytes.get(..total).ok_or_else(|| truncated(total))?;
 
         rest.advance(12);
         let flag = rest.get_i32();
         let body_len = rest.get_i32();
         let mismatch = |inner| BatchMemberProblem::LengthMismatch { total, inner };
+        let with_data = |data: isize| Self::LEN_WITHOUT_DATA.saturating_add_signed(data);
         let body_len = usize::try_from(body_len)
             .ok()
             .filter(|&len| len + 2 <= rest.len())
-            .ok_or(mismatch(
-                Self::LEN_WITHOUT_DATA.saturating_add_signed(body_len as isize),
-            ))?;
+            .ok_or_else(|| mismatch(with_data(body_len as isize)))?;
         let (body, mut rest) = rest.split_at(body_len);
         let properties_len = rest.get_i16();
         if usize::try_from(properties_len) != Ok(rest.len()) {
-            let properties_len = isize::from(properties_len);
-            return Err(mismatch(
-                (Self::LEN_WITHOUT_DATA + body_len).saturating_add_signed(properties_len),
-            ));
+            let data = body_len as isize + isize::from(properties_len);
+            return Err(mismatch(with_data(data)));
         }
         let properties = std::str::from_utf8(rest).map_err(|_| BatchMemberProblem::NotUtf8)?;
         Ok((

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::msg_id::{UniqueIdSeed, UniqueIds};
+use crate::names::InvalidName;
 
 fn fault(message: Message) -> InvalidMessage {
     message.check(DEFAULT_MAX_MESSAGE_SIZE).unwrap_err()

@@ -19,7 +19,7 @@ const DECEMBER_1: u64 = 1_796_083_200_000;
 fn an_id_is_laid_out_as_d5_says_and_decodes_to_its_parts() {
     let mut generator = ids("192.168.1.5", 0);
     let id = generator.next(NOVEMBER_20 + 5);
-    assert_eq!(id.to_string(), "C0A8010530397D4991AD61D978050000");
+    assert_eq!(id.to_string(), "C0A8010530397D4991AD61D8D4050000");
     assert_eq!(id.ip().to_string(), "192.168.1.5");
     assert_eq!((id.pid(), id.hash()), (12345, 0x7D49_91AD));
     assert_eq!(id.millis_of_month(), 19 * 86_400_000 + 5);
