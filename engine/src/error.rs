@@ -1,0 +1,344 @@
+//! What went wrong with an operation, what is known about the message, and what was tried.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocketmq_proto::{
+    BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage, ResponseCode, TopicName,
+};
+
+use crate::io::{CloseCause, CloseReason, Endpoint};
+use crate::receipt::SendStatus;
+
+/// What is known about a message whose send failed (DESIGN 6, certainty).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Certainty {
+    /// No broker got the whole of it: it is stored nowhere.
+    NotSent,
+    /// A broker said no: it is stored nowhere.
+    Rejected,
+    /// It was written and no answer came: it may be stored.
+    Unknown,
+}
+
+/// What kind of failure ended an operation.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The message breaks a rule (PROTOCOL E.4, D.8); the text says which.
+    InvalidMessage,
+    /// A broker answered with an error code.
+    Broker,
+    /// The producer is shut down, or its runtime is gone.
+    Closed,
+    /// A broker cannot be reached, or the connection to it broke.
+    Connection,
+    /// There is no room for another message under way (only `try_enqueue`).
+    Full,
+    /// No name server answered.
+    NameServer,
+    /// The name servers know no queue to send this topic to.
+    NoRoute,
+    /// The closure that chooses a queue panicked, or chose none.
+    Selector,
+    /// The budget of the call is used up.
+    Timeout,
+}
+
+/// Why an operation failed.
+///
+/// Its text names the last cause; it is never hidden behind "timeout" (PROTOCOL I 7).
+#[derive(Clone)]
+pub struct SendError(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: SendErrorKind,
+    certainty: Certainty,
+    text: String,
+    code: Option<ResponseCode>,
+    attempts: Vec<AttemptReport>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// One try of a send.
+#[derive(Clone, Debug)]
+pub struct AttemptReport {
+    /// The broker's name.
+    pub broker: Arc<str>,
+    /// Its address; `None` when the route gave none.
+    pub address: Option<Endpoint>,
+    /// How long the try took.
+    pub elapsed: Duration,
+    /// How it ended.
+    pub cause: AttemptFailure,
+}
+
+/// How one try of a send failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AttemptFailure {
+    /// The broker answered with an error code.
+    Answered {
+        /// The code.
+        code: ResponseCode,
+        /// The broker's own words.
+        remark: String,
+    },
+    /// The broker's answer could not be read.
+    BadAnswer(String),
+    /// The connection could not be made.
+    Connect(io::ErrorKind),
+    /// The connection could not be made in the time there was.
+    ConnectTimeout(Duration),
+    /// We closed the connection.
+    Dropped {
+        /// Why.
+        why: CloseReason,
+        /// Whether the whole request had been written before.
+        written: bool,
+    },
+    /// The connection broke.
+    Lost {
+        /// How.
+        cause: CloseCause,
+        /// Whether the whole request had been written before.
+        written: bool,
+    },
+    /// The route names no master for this broker (PROTOCOL C.6, I 2).
+    NoAddress,
+    /// No answer within the time of this try.
+    NoReply(Duration),
+    /// Stored, but not flushed or replicated in time, and the configuration asks for another broker.
+    NotStoredOk(SendStatus),
+}
+
+impl SendError {
+    pub(crate) fn new(kind: SendErrorKind, certainty: Certainty, text: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            certainty,
+            text: text.into(),
+            code: None,
+            attempts: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// The error of everything that meets a producer which is shut down.
+    pub fn closed(certainty: Certainty) -> Self {
+        Self::new(SendErrorKind::Closed, certainty, "the producer is shut down")
+    }
+
+    /// The error of a `try_` call that found no permit.
+    pub fn full() -> Self {
+        Self::new(
+            SendErrorKind::Full,
+            Certainty::NotSent,
+            "too many messages are under way: wait for one, or raise max_in_flight or \
+             max_in_flight_bytes",
+        )
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: Vec<AttemptReport>) -> Self {
+        self.0.code = attempts.iter().rev().find_map(|attempt| attempt.cause.code());
+        self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn no_route(topic: &TopicName, why: &str) -> Self {
+        let text = format!("no route info of this topic: {topic} ({why})");
+        Self::new(SendErrorKind::NoRoute, Certainty::NotSent, text)
+    }
+
+    /// The error of a send that is out of tries or time: kind and text from its last try.
+    pub(crate) fn after_attempts(
+        topic: &TopicName,
+        elapsed: Duration,
+        timed_out: bool,
+        certainty: Certainty,
+        attempts: Vec<AttemptReport>,
+    ) -> Self {
+        let last = attempts.last();
+        let kind = match last.map(|attempt| &attempt.cause) {
+            Some(AttemptFailure::Answered { .. } | AttemptFailure::BadAnswer(_)) => {
+                SendErrorKind::Broker
+            }
+            Some(AttemptFailure::NoReply(_) | AttemptFailure::ConnectTimeout(_)) | None => {
+                SendErrorKind::Timeout
+            }
+            Some(_) if timed_out => SendErrorKind::Timeout,
+            Some(_) => SendErrorKind::Connection,
+        };
+        let mut text = format!(
+            "sending to topic {topic} failed after {} and {elapsed:.1?}",
+            plural(attempts.len(), "try", "tries")
+        );
+        if let Some(last) = last {
+            text.push_str(&format!("; the last, to {last}"));
+        }
+        Self::new(kind, certainty, text).with_attempts(attempts)
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> SendErrorKind {
+        self.0.kind
+    }
+
+    /// What is known about the message.
+    pub fn certainty(&self) -> Certainty {
+        self.0.certainty
+    }
+
+    /// The last code that a broker answered, if one did.
+    pub fn code(&self) -> Option<ResponseCode> {
+        self.0.code
+    }
+
+    /// The tries, first to last. Empty when it failed before the first.
+    pub fn attempts(&self) -> &[AttemptReport] {
+        &self.0.attempts
+    }
+
+    /// Whether sending the same message again later may succeed. With [`Certainty::Unknown`] it may
+    /// then be stored twice.
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            SendErrorKind::Connection
+            | SendErrorKind::Full
+            | SendErrorKind::NameServer
+            | SendErrorKind::NoRoute
+            | SendErrorKind::Timeout => true,
+            SendErrorKind::Broker => self.0.code.is_none_or(|code| {
+                code != ResponseCode::MESSAGE_ILLEGAL && code != ResponseCode::INVALID_PARAMETER
+            }),
+            SendErrorKind::Closed | SendErrorKind::InvalidMessage | SendErrorKind::Selector => false,
+        }
+    }
+
+    /// Whether time ran out.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == SendErrorKind::Timeout
+    }
+}
+
+impl AttemptFailure {
+    /// Whether the broker may have stored the message although this try failed.
+    pub fn may_be_stored(&self) -> bool {
+        match self {
+            Self::BadAnswer(_) | Self::NoReply(_) | Self::NotStoredOk(_) => true,
+            Self::Dropped { written, .. } | Self::Lost { written, .. } => *written,
+            Self::Answered { .. } | Self::Connect(_) | Self::ConnectTimeout(_) | Self::NoAddress => {
+                false
+            }
+        }
+    }
+
+    fn code(&self) -> Option<ResponseCode> {
+        match self {
+            Self::Answered { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+/// "1 try", "3 tries".
+fn plural(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("kind", &self.0.kind)
+            .field("certainty", &self.0.certainty)
+            .field("text", &self.0.text)
+            .field("attempts", &self.0.attempts)
+            .finish()
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Errors of the codec that mean: this message cannot be sent.
+macro_rules! invalid_message {
+    ($($error:ty),*) => {
+        $(impl From<$error> for SendError {
+            fn from(source: $error) -> Self {
+                invalid(source)
+            }
+        })*
+    };
+}
+
+invalid_message!(BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage);
+
+fn invalid(source: impl std::error::Error + Send + Sync + 'static) -> SendError {
+    let mut error =
+        SendError::new(SendErrorKind::InvalidMessage, Certainty::NotSent, source.to_string());
+    error.0.source = Some(Arc::new(source));
+    error
+}
+
+impl fmt::Display for Certainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for AttemptReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.broker)?;
+        if let Some(address) = &self.address {
+            write!(f, " at {address}")?;
+        }
+        write!(f, " after {:.1?}: {}", self.elapsed, self.cause)
+    }
+}
+
+impl fmt::Display for AttemptFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { code, remark } if remark.is_empty() => {
+                write!(f, "the broker answered {code}")
+            }
+            Self::Answered { code, remark } => write!(f, "the broker answered {code}: {remark}"),
+            Self::BadAnswer(why) => write!(f, "the broker's answer cannot be read: {why}"),
+            Self::Connect(kind) => write!(f, "connecting failed: {kind}"),
+            Self::ConnectTimeout(time) => write!(f, "no connection within {time:.1?}"),
+            Self::Dropped { why, written } => {
+                write!(f, "the connection was closed since {why}, {}", written_text(*written))
+            }
+            Self::Lost { cause, written } => write!(f, "{cause}, {}", written_text(*written)),
+            Self::NoAddress => f.write_str("the route names no master for this broker"),
+            Self::NoReply(time) => write!(f, "no reply within {time:.1?}"),
+            Self::NotStoredOk(status) => write!(f, "the broker stored it with {status}"),
+        }
+    }
+}
+
+fn written_text(written: bool) -> &'static str {
+    if written {
+        "after the request was written"
+    } else {
+        "before the request was written"
+    }
+}

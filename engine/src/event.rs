@@ -1,0 +1,95 @@
+//! What happened, for whoever wants to watch. Events may be dropped; nothing depends on them.
+
+use std::fmt;
+use std::io;
+
+use rocketmq_proto::TopicName;
+
+use crate::io::{CloseCause, CloseReason, Endpoint};
+
+/// Something that happened to a producer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection stands.
+    Connected {
+        /// To this address.
+        address: Endpoint,
+    },
+    /// A dial failed; the next one follows after a pause, when there is need.
+    ConnectFailed {
+        /// To this address.
+        address: Endpoint,
+        /// How.
+        error: io::ErrorKind,
+    },
+    /// A connection is over.
+    Disconnected {
+        /// To this address.
+        address: Endpoint,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A server asked us to go away; what it refused is sent again on a new connection (E.13).
+    GoAway {
+        /// The server's address.
+        address: Endpoint,
+    },
+    /// An answer came that nobody waits for (any more).
+    LateReply {
+        /// From this address.
+        address: Endpoint,
+        /// Its correlation number.
+        opaque: i32,
+    },
+    /// A topic's queues changed, or became known.
+    RouteChanged {
+        /// The topic.
+        topic: TopicName,
+        /// Counts up with each change.
+        epoch: u32,
+        /// How many queues can be sent to.
+        queues: usize,
+    },
+    /// A route question ended without a route; what was known before stays in use.
+    RouteFailed {
+        /// The topic.
+        topic: TopicName,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Which side ended a connection, and why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DisconnectReason {
+    /// The other side, or the network.
+    Theirs(CloseCause),
+    /// We did.
+    Ours(CloseReason),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected { address } => write!(f, "connected to {address}"),
+            Self::ConnectFailed { address, error } => {
+                write!(f, "connecting to {address} failed: {error}")
+            }
+            Self::Disconnected { address, reason: DisconnectReason::Theirs(cause) } => {
+                write!(f, "disconnected from {address}: {cause}")
+            }
+            Self::Disconnected { address, reason: DisconnectReason::Ours(why) } => {
+                write!(f, "closed the connection to {address}: {why}")
+            }
+            Self::GoAway { address } => write!(f, "{address} asked us to go away"),
+            Self::LateReply { address, opaque } => {
+                write!(f, "{address} answered request {opaque}, for which nobody waits")
+            }
+            Self::RouteChanged { topic, epoch, queues } => {
+                write!(f, "topic {topic} has {queues} queues (change {epoch})")
+            }
+            Self::RouteFailed { topic, error } => write!(f, "no new route for {topic}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Frames out and frames in: requests get their correlation number, answers find who waits
+//! (PROTOCOL A.6).
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use rocketmq_proto::header::{Fields, SendMessageRequest};
+use rocketmq_proto::{
+    CommandView, EncodeError, Flags, Frame as ReceivedFrame, Head, RequestCode, encode_head,
+};
+
+use crate::engine::Engine;
+use crate::error::SendError;
+use crate::event::Event;
+use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output};
+use crate::op::{Op, State};
+use crate::pending::Waiter;
+
+/// Heads are written into pieces of this size, one after the other.
+const HEAD_CHUNK: usize = 16 * 1024;
+
+impl Engine {
+    /// Writes the frame of a send's present try.
+    pub(crate) fn transmit_send(&mut self, now: Now, id: OpId, conn: ConnId) {
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else { return };
+        let Some(attempt) = &send.attempt else { return };
+        let prepared = &send.prepared;
+        let oneway = send.oneway;
+        let header = SendMessageRequest {
+            producer_group: Cow::Borrowed(self.config.group.as_str()),
+            topic: Cow::Borrowed(prepared.topic.as_str()),
+            default_topic: Cow::Borrowed(self.config.create_topic_key.as_str()),
+            default_topic_queue_nums: self.config.default_topic_queues,
+            queue_id: attempt.queue_id,
+            sys_flag: prepared.sys_flag,
+            born_timestamp: i64::try_from(now.unix_ms).unwrap_or(i64::MAX),
+            flag: prepared.flag,
+            properties: Some(Cow::Borrowed(&prepared.properties)),
+            reconsume_times: Some(prepared.reconsume_times),
+            unit_mode: Some(false),
+            max_reconsume_times: prepared.max_reconsume_times,
+            batch: Some(prepared.batch),
+            broker_name: Some(Cow::Borrowed(&*attempt.broker)),
+        };
+        let code = if prepared.batch {
+            RequestCode::SEND_BATCH_MESSAGE
+        } else {
+            RequestCode::SEND_MESSAGE_V2
+        };
+        let body = prepared.body.clone();
+        let opaque = self.pending.next_opaque();
+        let flags = if oneway { Flags::ONEWAY } else { Flags::REQUEST };
+        let head = match encode(&self.config, &mut self.heads, code.0, opaque, flags, &header, &body)
+        {
+            Ok(head) => head,
+            Err(error) => return self.fail_send(now, id, SendError::from(error)),
+        };
+        let Some(seq) = self.push_frame(conn, head, body, oneway) else { return };
+        if oneway {
+            if let Some(link) = self.peers.conns.get_mut(conn) {
+                link.unwritten.push_back((seq, id));
+            }
+            self.set_state(id, State::Writing { conn, seq });
+            return;
+        }
+        self.expect_answer(conn, opaque, Waiter::Op(id));
+        self.set_state(id, State::InFlight { conn, opaque, seq, since: now.mono });
+    }
+
+    /// Writes a request of our own making and notes who waits for its answer.
+    pub(crate) fn transmit_request(
+        &mut self,
+        conn: ConnId,
+        code: RequestCode,
+        header: &impl Fields,
+        body: Bytes,
+        waiter: Waiter,
+    ) {
+        let opaque = self.pending.next_opaque();
+        let heads = &mut self.heads;
+        // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
+        // the waiter's deadline ends it.
+        if let Ok(head) =
+            encode(&self.config, heads, code.0, opaque, Flags::REQUEST, header, &body)
+        {
+            self.push_frame(conn, head, body, false);
+            self.expect_answer(conn, opaque, waiter);
+        }
+    }
+
+    /// Writes the answer to a server's request.
+    pub(crate) fn transmit_answer(
+        &mut self,
+        conn: ConnId,
+        opaque: i32,
+        code: i32,
+        remark: Option<&str>,
+        body: Bytes,
+    ) {
+        let head = Head {
+            code,
+            language: self.config.language,
+            version: self.config.version,
+            opaque,
+            flags: Flags::RESPONSE,
+            remark,
+        };
+        self.heads.reserve(HEAD_CHUNK.min(1024));
+        // In JSON, which every server reads (PROTOCOL A.4).
+        let json = rocketmq_proto::SerializeType::Json;
+        let limits = self.config.frame_limits;
+        if encode_head(&mut self.heads, json, &head, &(), &[], body.len(), limits).is_ok() {
+            let head = self.heads.split().freeze();
+            self.push_frame(conn, head, body, false);
+        }
+    }
+
+    fn push_frame(
+        &mut self,
+        conn: ConnId,
+        head: Bytes,
+        body: Bytes,
+        report: bool,
+    ) -> Option<FrameSeq> {
+        let link = self.peers.conns.get_mut(conn)?;
+        link.sent = FrameSeq(link.sent.0 + 1);
+        let seq = link.sent;
+        self.outputs.push_back(Output::Transmit { conn, frame: Frame { seq, head, body, report } });
+        Some(seq)
+    }
+
+    fn expect_answer(&mut self, conn: ConnId, opaque: i32, waiter: Waiter) {
+        self.pending.insert(opaque, conn, waiter);
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.pending += 1;
+        }
+    }
+
+    /// Bytes arrived: takes the whole frames off their front.
+    pub(crate) fn received(&mut self, now: Now, conn: ConnId, buffer: &mut BytesMut) {
+        if let Some(link) = self.peers.conns.get_mut(conn).filter(|_| !buffer.is_empty()) {
+            link.received_at = now.mono;
+            link.heartbeat_at = None;
+            let peer = link.peer;
+            if let Some(peer) = self.peers.peers.get_mut(peer) {
+                peer.failures = 0;
+            }
+        }
+        while let Some(link) = self.peers.conns.get_mut(conn) {
+            match link.decoder.next_frame(buffer) {
+                Ok(Some(frame)) => self.frame_received(now, conn, &frame),
+                Ok(None) => return,
+                Err(_) => self.disconnect(now, conn, CloseReason::Garbage),
+            }
+        }
+        buffer.clear();
+    }
+
+    fn frame_received(&mut self, now: Now, conn: ConnId, frame: &ReceivedFrame) {
+        let Ok(command) = frame.command() else {
+            return self.disconnect(now, conn, CloseReason::Garbage);
+        };
+        if command.flags.is_response() {
+            self.answer_received(now, conn, frame, &command);
+        } else {
+            self.server_request(conn, &command);
+        }
+    }
+
+    fn answer_received(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &ReceivedFrame,
+        answer: &CommandView<'_>,
+    ) {
+        let Some(waiter) = self.pending.take(conn, answer.opaque) else {
+            return self.unmatched(conn, answer.opaque);
+        };
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.pending = link.pending.saturating_sub(1);
+        }
+        match waiter {
+            Waiter::Heartbeat => {}
+            Waiter::Lookup(lookup, server) => {
+                self.route_answered(now, lookup, &server, answer, &frame.body());
+            }
+            Waiter::Op(op) => self.send_answered(now, op, conn, answer),
+            Waiter::Unregister => self.unregistered(),
+        }
+        self.close_if_left(now, conn);
+    }
+
+    /// An answer that nobody waits for: counted, told, dropped (PROTOCOL A.6).
+    fn unmatched(&mut self, conn: ConnId, opaque: i32) {
+        self.stats.late_replies += 1;
+        if let Some(address) = self.peers.address_of(conn) {
+            let event = Event::LateReply { address: address.clone(), opaque };
+            self.outputs.push_back(Output::Event(event));
+        }
+    }
+}
+
+fn encode(
+    config: &crate::Config,
+    heads: &mut BytesMut,
+    code: i32,
+    opaque: i32,
+    flags: Flags,
+    header: &impl Fields,
+    body: &Bytes,
+) -> Result<Bytes, EncodeError> {
+    if heads.capacity() < 1024 {
+        heads.reserve(HEAD_CHUNK);
+    }
+    let head = Head {
+        code,
+        language: config.language,
+        version: config.version,
+        opaque,
+        flags,
+        remark: None,
+    };
+    let limits = config.frame_limits;
+    encode_head(heads, config.serialize_type, &head, header, &[], body.len(), limits)?;
+    Ok(heads.split().freeze())
+}

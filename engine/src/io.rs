@@ -1,0 +1,328 @@
+//! Everything that crosses the border between the engine and the world (DESIGN 3).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use rocketmq_proto::{Message, MessageQueue, TopicName};
+
+use crate::error::SendError;
+use crate::event::Event;
+use crate::prepare::Prepared;
+use crate::receipt::SendReceipt;
+use crate::shutdown::ShutdownReport;
+use crate::slab::id;
+
+/// Both clocks, read by the caller at one moment. The engine reads no clock itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The monotonic clock: deadlines and latencies.
+    pub mono: Instant,
+    /// Milliseconds since the Unix epoch: born timestamps and unique ids. May jump either way.
+    pub unix_ms: u64,
+}
+
+id! {
+    /// One accepted operation: a send, a route question, a flush, a shutdown.
+    pub OpId, "op"
+}
+
+id! {
+    /// One TCP connection, from the command to dial it until its end.
+    pub ConnId, "conn"
+}
+
+/// The number of a frame on its connection, from 1; 0 stands for "nothing yet".
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FrameSeq(pub u64);
+
+/// An address to connect to, as `host:port`, `[ipv6]:port` or `ipv6:port` (split at the last colon,
+/// PROTOCOL E.7). Host names are resolved by the runtime, anew at each connect.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Endpoint(Arc<str>);
+
+/// What an application wants done.
+#[derive(Debug)]
+pub enum Operation {
+    /// Waits until all that was submitted before has completed. Completes with [`Outcome::Done`].
+    Flush,
+    /// Sends without asking for an answer; complete when the bytes were written. [`Outcome::Done`].
+    Oneway(Box<Prepared>),
+    /// Asks for the queues a topic can be sent to. [`Outcome::Queues`].
+    PublishQueues {
+        /// The topic.
+        topic: TopicName,
+        /// The budget of the call.
+        timeout: Duration,
+    },
+    /// Waits until a topic has a route and one of its brokers is connected. [`Outcome::Done`].
+    Ready {
+        /// The topic.
+        topic: TopicName,
+        /// The budget of the call.
+        timeout: Duration,
+    },
+    /// Sends and waits for the broker's answer. [`Outcome::Sent`].
+    Send(Box<Prepared>),
+    /// Stops admitting, drains for at most `grace`, says goodbye, closes. [`Outcome::Shutdown`].
+    Shutdown {
+        /// How long work that is under way may still take.
+        grace: Duration,
+    },
+}
+
+/// What the world tells the engine. None of it can fail: a peer's fault becomes an [`Output`].
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A dial succeeded.
+    Connected(ConnId),
+    /// A dial failed.
+    ConnectFailed(ConnId, io::ErrorKind),
+    /// Bytes arrived; whole frames are split off the front, the rest is left for the next time.
+    Received(ConnId, &'a mut BytesMut),
+    /// All frames up to this one were handed to the socket whole.
+    Flushed(ConnId, FrameSeq),
+    /// The connection ended without our asking. Report [`Input::Flushed`] before it.
+    Closed(ConnId, CloseCause),
+    /// Time passed. Harmless at any time; due when [`Engine::next_deadline`](crate::Engine::next_deadline) is reached.
+    Tick,
+}
+
+/// What the engine tells the world. Exhaustive on purpose: a new command must break every driver at
+/// compile time.
+#[derive(Debug)]
+pub enum Output {
+    /// Run a question through the application's own code, outside any lock, and bring the result
+    /// back with [`Engine::answer`](crate::Engine::answer).
+    Ask {
+        /// The operation that waits for it.
+        op: OpId,
+        /// The question.
+        ask: Ask,
+    },
+    /// An operation that had to wait for a permit has got one (DESIGN 6, back-pressure).
+    Admitted {
+        /// The operation.
+        op: OpId,
+    },
+    /// An operation is over. Exactly one for each accepted operation.
+    Complete {
+        /// The operation; the id is stale from now on.
+        op: OpId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Dial. Answer with [`Input::Connected`] or [`Input::ConnectFailed`].
+    Connect {
+        /// The connection to be.
+        conn: ConnId,
+        /// Where to.
+        to: Endpoint,
+        /// Give up at this time.
+        by: Instant,
+    },
+    /// Close a connection, or stop dialling it. No [`Input`] may name it afterwards (it is ignored).
+    Disconnect {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        why: CloseReason,
+    },
+    /// Something worth telling. May be dropped.
+    Event(Event),
+    /// Write a frame, after all frames given for this connection before.
+    Transmit {
+        /// The connection.
+        conn: ConnId,
+        /// The frame.
+        frame: Frame,
+    },
+}
+
+/// A question for the application's own code.
+#[derive(Debug)]
+pub enum Ask {
+    /// Which of these queues? Run the closure of the message's placement (PROTOCOL F.3).
+    SelectQueue {
+        /// The queues, in the order of PROTOCOL C.4.
+        queues: Arc<[MessageQueue]>,
+        /// The caller's message, whose [`Placement`](rocketmq_proto::Placement) holds the closure.
+        message: Box<Message>,
+    },
+}
+
+/// The application's answer to an [`Ask`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// The index of the queue chosen, or `None` when the closure found none.
+    Queue(Option<usize>),
+    /// The closure panicked.
+    Panicked,
+}
+
+/// One frame to write: the head as built for this attempt, the body as the caller gave it, uncopied.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its number on the connection.
+    pub seq: FrameSeq,
+    /// Length word and header.
+    pub head: Bytes,
+    /// The body; empty when there is none.
+    pub body: Bytes,
+    /// Whether [`Input::Flushed`] is wanted as soon as this frame is written (oneway).
+    pub report: bool,
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A flush, a oneway send or [`Operation::Ready`] is done.
+    Done,
+    /// It failed.
+    Failed(SendError),
+    /// The queues a topic can be sent to, in the order of PROTOCOL C.4.
+    Queues(Arc<[MessageQueue]>),
+    /// A broker confirmed the message.
+    Sent(Box<SendReceipt>),
+    /// The producer is closed.
+    Shutdown(ShutdownReport),
+}
+
+/// Why a connection ended without our asking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CloseCause {
+    /// The peer closed it in order.
+    PeerClosed,
+    /// Reading or writing failed.
+    Failed(io::ErrorKind),
+    /// The task or thread that served it was dropped.
+    Abandoned,
+}
+
+/// Why we close a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CloseReason {
+    /// The dial took longer than allowed.
+    DialTimeout,
+    /// The server asked us to go away, and nothing waits on this connection any more (PROTOCOL E.13).
+    GoneAway,
+    /// What arrived is no frame of this protocol.
+    Garbage,
+    /// No answer, and nothing else arrived, since a request that timed out (DESIGN 6, timeout policy).
+    Silent,
+    /// A request timed out, and the configuration says that this closes the connection.
+    Timeout,
+    /// No route names this address any more (PROTOCOL C.6).
+    Unused,
+    /// The producer shuts down.
+    Shutdown,
+}
+
+impl Endpoint {
+    /// Checks the form `host:port` and keeps it.
+    ///
+    /// # Errors
+    /// [`InvalidEndpoint`] when there is no host, no port, or a port outside 1 - 65535.
+    pub fn new(address: impl AsRef<str>) -> Result<Self, InvalidEndpoint> {
+        let address = address.as_ref().trim();
+        let valid = address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty()
+                && !host.contains(char::is_whitespace)
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !valid {
+            return Err(InvalidEndpoint(address.to_owned()));
+        }
+        Ok(Self(address.into()))
+    }
+
+    /// The whole address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host, without the brackets of an IPv6 literal.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(&*self.0, |(host, _)| host);
+        host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.0.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An address that is not `host:port`.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` is not an address: write host:port with a port from 1 to 65535, like 10.0.0.1:9876")]
+pub struct InvalidEndpoint(pub String);
+
+impl Frame {
+    /// All of its bytes on the wire.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Whether there is nothing to write; never so for a frame that the engine made.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for CloseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed => f.write_str("the peer closed the connection"),
+            Self::Failed(kind) => write!(f, "the connection failed: {kind}"),
+            Self::Abandoned => f.write_str("the task that served the connection was dropped"),
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DialTimeout => "connecting took too long",
+            Self::GoneAway => "the server asked us to go away",
+            Self::Garbage => "the peer sent bytes that are no RocketMQ frame",
+            Self::Silent => "nothing arrived since a request that timed out",
+            Self::Timeout => "a request timed out",
+            Self::Unused => "no route names this address any more",
+            Self::Shutdown => "the producer shuts down",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_splits_at_the_last_colon() {
+        let row = |text: &str| {
+            let endpoint = Endpoint::new(text).unwrap();
+            (endpoint.host().to_owned(), endpoint.port())
+        };
+        assert_eq!(row("10.0.0.1:9876"), ("10.0.0.1".into(), 9876));
+        assert_eq!(row("mq.example:80"), ("mq.example".into(), 80));
+        assert_eq!(row("[::1]:10911"), ("::1".into(), 10911));
+        assert_eq!(row("::1:10911"), ("::1".into(), 10911));
+    }
+
+    #[test]
+    fn an_address_without_host_or_port_is_refused_by_name() {
+        for text in ["", "host", ":1", "host:", "host:0", "host:65536", "a b:1"] {
+            let error = Endpoint::new(text).unwrap_err();
+            assert_eq!(error.0, text);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The life of connections: dial, connect, back off, close (DESIGN 6; PROTOCOL E.7, E.8, E.13).
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use rocketmq_proto::FrameDecoder;
+
+use crate::engine::{Engine, Timer, later};
+use crate::error::AttemptFailure;
+use crate::event::{DisconnectReason, Event};
+use crate::io::{CloseCause, CloseReason, ConnId, FrameSeq, Now, OpId, Outcome, Output};
+use crate::op::{Kind, Op, State};
+use crate::peer::{Conn, Link, PeerId, Waiting, back_off};
+use crate::pending::Waiter;
+
+impl Engine {
+    /// The connection to a peer, if it stands; otherwise sees to it that it is dialled, now or when
+    /// its pause is over. Whoever wants it then waits with [`wait_for`](Self::wait_for).
+    pub(crate) fn reach(&mut self, now: Now, id: PeerId) -> Option<ConnId> {
+        let peer = self.peers.peers.get(id)?;
+        match peer.link {
+            Link::Ready(conn) => return Some(conn),
+            Link::BackOff { until } if now.mono < until => self.arm_peer(id, Some(until)),
+            Link::BackOff { .. } | Link::Idle => self.dial(now, id),
+            Link::Dialling(_) => {}
+        }
+        None
+    }
+
+    /// Gets in line for a peer's connection.
+    pub(crate) fn wait_for(&mut self, id: PeerId, who: Waiting) {
+        let live = self.ops.len() + self.routes.lookups.len();
+        let (ops, lookups) = (&self.ops, &self.routes.lookups);
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        // Those who gave up leave their place behind; swept before the line is mostly that.
+        if peer.waiting.len() > 2 * live + 64 {
+            peer.waiting.retain(|waiting| match *waiting {
+                Waiting::Lookup(lookup) => lookups.get(lookup).is_some(),
+                Waiting::Op(op) => ops.get(op).is_some(),
+            });
+        }
+        peer.waiting.push_back(who);
+    }
+
+    fn dial(&mut self, now: Now, id: PeerId) {
+        let by = later(now.mono, self.config.connect_timeout);
+        let decoder = FrameDecoder::new(self.config.frame_limits);
+        let conn = self.peers.conns.insert(Conn::new(id, decoder, now.mono));
+        self.arm_peer(id, Some(by));
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        peer.link = Link::Dialling(conn);
+        self.outputs.push_back(Output::Connect { conn, to: peer.address.clone(), by });
+    }
+
+    pub(crate) fn connected(&mut self, now: Now, conn: ConnId) {
+        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        link.received_at = now.mono;
+        let id = link.peer;
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        if peer.link != Link::Dialling(conn) {
+            return;
+        }
+        peer.link = Link::Ready(conn);
+        let is_broker = peer.is_broker;
+        let waiting = std::mem::take(&mut peer.waiting);
+        let event = Event::Connected { address: peer.address.clone() };
+        self.outputs.push_back(Output::Event(event));
+        self.arm_peer(id, None);
+        if is_broker {
+            // At once, or the broker could not call back (PROTOCOL E.3, I 19).
+            self.send_heartbeat(now, conn);
+        }
+        for who in waiting {
+            match who {
+                Waiting::Lookup(lookup) => self.ask_route(now, lookup, conn),
+                Waiting::Op(op) => self.reached(now, op, id, conn),
+            }
+        }
+    }
+
+    /// An operation's peer is connected.
+    fn reached(&mut self, now: Now, op: OpId, peer: PeerId, conn: ConnId) {
+        match self.ops.get(op).map(|op| &op.kind) {
+            Some(Kind::Send(send)) if send.state == State::Connecting(peer) => {
+                self.transmit_send(now, op, conn);
+            }
+            Some(Kind::Topic(_)) => self.finish(now, op, Outcome::Done),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn connect_failed(&mut self, now: Now, conn: ConnId, kind: ErrorKind) {
+        let Some(link) = self.peers.conns.get(conn) else { return };
+        let id = link.peer;
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        if peer.link != Link::Dialling(conn) {
+            return;
+        }
+        peer.last_error = Some(kind);
+        let waiting = std::mem::take(&mut peer.waiting);
+        let event = Event::ConnectFailed { address: peer.address.clone(), error: kind };
+        self.outputs.push_back(Output::Event(event));
+        self.peers.conns.remove(conn);
+        self.pause_dialling(now, id);
+        self.fail_waiting(now, id, waiting, kind);
+    }
+
+    fn fail_waiting(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        waiting: VecDeque<Waiting>,
+        kind: ErrorKind,
+    ) {
+        let Some(address) = self.peers.peers.get(id).map(|peer| peer.address.clone()) else {
+            return;
+        };
+        for who in waiting {
+            match who {
+                Waiting::Lookup(lookup) => {
+                    let why = format!("connecting failed: {kind}");
+                    self.lookup_failed(now, lookup, &address, why);
+                }
+                Waiting::Op(op) => match self.ops.get(op).map(|op| &op.kind) {
+                    Some(Kind::Send(send)) if send.state == State::Connecting(id) => {
+                        self.attempt_failed(now, op, AttemptFailure::Connect(kind));
+                    }
+                    Some(Kind::Topic(_)) => self.topic_unreachable(now, op, &address, kind),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// After a failure: a pause, then another dial if anybody wants one, or if it is a broker whose
+    /// return we would like to notice.
+    fn pause_dialling(&mut self, now: Now, id: PeerId) {
+        let (min, max) = (self.config.reconnect_min, self.config.reconnect_max);
+        let closing = self.closing.is_some();
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        peer.failures = peer.failures.saturating_add(1);
+        let until = later(now.mono, back_off(peer.failures, min, max));
+        peer.link = Link::BackOff { until };
+        let wanted = !peer.waiting.is_empty() || (peer.is_broker && !closing);
+        self.arm_peer(id, wanted.then_some(until));
+    }
+
+    pub(crate) fn peer_due(&mut self, now: Now, id: PeerId) {
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        peer.timer = None;
+        match peer.link {
+            Link::BackOff { .. } => self.dial(now, id),
+            Link::Dialling(conn) => {
+                self.outputs
+                    .push_back(Output::Disconnect { conn, why: CloseReason::DialTimeout });
+                self.connect_failed(now, conn, ErrorKind::TimedOut);
+            }
+            Link::Idle | Link::Ready(_) => {}
+        }
+    }
+
+    pub(crate) fn closed(&mut self, now: Now, conn: ConnId, cause: CloseCause) {
+        self.lost(now, conn, DisconnectReason::Theirs(cause));
+    }
+
+    pub(crate) fn disconnect(&mut self, now: Now, conn: ConnId, why: CloseReason) {
+        if self.peers.conns.get(conn).is_none() {
+            return;
+        }
+        self.outputs.push_back(Output::Disconnect { conn, why });
+        self.lost(now, conn, DisconnectReason::Ours(why));
+    }
+
+    /// A connection is over: whoever waited for something on it fails at once (PROTOCOL E.8).
+    fn lost(&mut self, now: Now, conn: ConnId, reason: DisconnectReason) {
+        let Some(link) = self.peers.conns.remove(conn) else { return };
+        let id = link.peer;
+        let requests = self.pending.take_all(conn);
+        let mut waiting = VecDeque::new();
+        let mut address = None;
+        if let Some(peer) = self.peers.peers.get_mut(id) {
+            address = Some(peer.address.clone());
+            let event = Event::Disconnected { address: peer.address.clone(), reason };
+            self.outputs.push_back(Output::Event(event));
+            if peer.link == Link::Ready(conn) || peer.link == Link::Dialling(conn) {
+                waiting = std::mem::take(&mut peer.waiting);
+                if is_fault(reason) {
+                    self.stats.connections_lost += 1;
+                    self.pause_dialling(now, id);
+                } else {
+                    peer.link = Link::Idle;
+                    self.arm_peer(id, None);
+                }
+            }
+        }
+        for waiter in requests {
+            self.request_lost(now, waiter, link.flushed, reason, address.as_ref());
+        }
+        for (seq, op) in link.unwritten {
+            if self.ops.get(op).and_then(Op::state) == Some(State::Writing { conn, seq }) {
+                self.attempt_failed(now, op, failure_of(reason, false));
+            }
+        }
+        self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted);
+    }
+
+    fn request_lost(
+        &mut self,
+        now: Now,
+        waiter: Waiter,
+        flushed: FrameSeq,
+        reason: DisconnectReason,
+        address: Option<&crate::io::Endpoint>,
+    ) {
+        match waiter {
+            Waiter::Heartbeat => {}
+            Waiter::Lookup(lookup, server) => {
+                let why = failure_of(reason, true).to_string();
+                self.lookup_failed(now, lookup, address.unwrap_or(&server), why);
+            }
+            Waiter::Op(op) => {
+                let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state)
+                else {
+                    return;
+                };
+                self.set_state(op, State::Running);
+                self.attempt_failed(now, op, failure_of(reason, seq <= flushed));
+            }
+            Waiter::Unregister => self.unregistered(),
+        }
+    }
+
+    /// The server wants us elsewhere: no new request on this connection, and it is closed when the
+    /// last answer is there (PROTOCOL E.13).
+    pub(crate) fn leave(&mut self, now: Now, conn: ConnId) {
+        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        if !link.leaving {
+            link.leaving = true;
+            let id = link.peer;
+            if let Some(peer) = self.peers.peers.get_mut(id) {
+                peer.link = Link::Idle;
+                let event = Event::GoAway { address: peer.address.clone() };
+                self.outputs.push_back(Output::Event(event));
+            }
+        }
+        self.close_if_left(now, conn);
+    }
+
+    pub(crate) fn close_if_left(&mut self, now: Now, conn: ConnId) {
+        let Some(link) = self.peers.conns.get(conn) else { return };
+        if link.leaving && link.pending == 0 && link.unwritten.is_empty() {
+            self.disconnect(now, conn, CloseReason::GoneAway);
+        }
+    }
+
+    /// Frames were written: oneway sends among them are done.
+    pub(crate) fn flushed(&mut self, now: Now, conn: ConnId, upto: FrameSeq) {
+        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        link.flushed = link.flushed.max(upto.min(link.sent));
+        let upto = link.flushed;
+        let mut done = Vec::new();
+        while let Some(&(seq, op)) = link.unwritten.front() {
+            if seq > upto {
+                break;
+            }
+            link.unwritten.pop_front();
+            done.push((seq, op));
+        }
+        for (seq, op) in done {
+            if self.ops.get(op).and_then(Op::state) == Some(State::Writing { conn, seq }) {
+                self.finish(now, op, Outcome::Done);
+            }
+        }
+        self.close_if_left(now, conn);
+    }
+
+    fn arm_peer(&mut self, id: PeerId, at: Option<Instant>) {
+        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        if peer.timer == at {
+            return;
+        }
+        if std::mem::replace(&mut peer.timer, at).is_some() {
+            self.deadlines.cancel();
+        }
+        if let Some(at) = at {
+            self.deadlines.set(at, Timer::Peer(id));
+        }
+    }
+
+    /// Forgets a server that no route names any more.
+    pub(crate) fn forget_peer(&mut self, now: Now, id: PeerId) {
+        if let Some(Link::Ready(conn) | Link::Dialling(conn)) =
+            self.peers.peers.get(id).map(|peer| peer.link)
+        {
+            self.disconnect(now, conn, CloseReason::Unused);
+        }
+        self.arm_peer(id, None);
+        self.peers.remove(id);
+    }
+}
+
+/// Whether the end of a connection speaks against the peer.
+fn is_fault(reason: DisconnectReason) -> bool {
+    !matches!(
+        reason,
+        DisconnectReason::Ours(
+            CloseReason::GoneAway | CloseReason::Shutdown | CloseReason::Unused
+        )
+    )
+}
+
+fn failure_of(reason: DisconnectReason, written: bool) -> AttemptFailure {
+    match reason {
+        DisconnectReason::Theirs(cause) => AttemptFailure::Lost { cause, written },
+        DisconnectReason::Ours(why) => AttemptFailure::Dropped { why, written },
+    }
+}

@@ -1,0 +1,245 @@
+//! Asking name servers for a topic's route: one question at a time for each topic, each name server
+//! tried once, all within the budget (PROTOCOL C.5, E.6).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rocketmq_proto::header::GetRouteInfoRequest;
+use rocketmq_proto::{CommandView, RequestCode, ResponseCode, TopicRoute};
+
+use crate::engine::{Engine, Timer, later};
+use crate::error::{Certainty, SendError, SendErrorKind};
+use crate::event::Event;
+use crate::io::{ConnId, Endpoint, Now, OpId, Outcome, Output};
+use crate::op::{Kind, State};
+use crate::peer::Waiting;
+use crate::pending::Waiter;
+use crate::publish::Publish;
+use crate::route::{Asked, Lookup, LookupId, TopicId};
+
+/// A refresh after an error asks again at most this often.
+const REFRESH_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
+impl Engine {
+    /// Asks for a topic's route, unless that is under way.
+    pub(crate) fn look_up(&mut self, now: Now, id: TopicId) {
+        let deadline = later(now.mono, self.config.api_timeout);
+        let Some(topic) = self.routes.topics.get_mut(id) else { return };
+        if topic.lookup.is_some() {
+            return;
+        }
+        let lookup = Lookup { topic: id, fallback: false, deadline, timer: None, asked: Vec::new() };
+        let lookup = self.routes.lookups.insert(lookup);
+        topic.lookup = Some(lookup);
+        self.ask_next(now, lookup);
+    }
+
+    /// Asks again after an error that speaks against the route, but not all the time.
+    pub(crate) fn refresh(&mut self, now: Now, id: TopicId) {
+        let Some(topic) = self.routes.topics.get(id) else { return };
+        let recently = |at: Instant| now.mono.saturating_duration_since(at) < REFRESH_PAUSE;
+        if !topic.asked_at.is_some_and(recently) && self.closing.is_none() {
+            self.look_up(now, id);
+        }
+    }
+
+    /// Puts the question to the next name server. Returns whether there was one.
+    fn ask_next(&mut self, now: Now, id: LookupId) -> bool {
+        let Some(lookup) = self.routes.lookups.get(id) else { return false };
+        let peers = &self.peers;
+        let next = self.routes.next_server(lookup, |server| peers.is_doubtful(server));
+        let Some(server) = next else { return false };
+        self.ask(now, id, server);
+        true
+    }
+
+    fn ask(&mut self, now: Now, id: LookupId, server: Endpoint) {
+        let peer = self.peers.at(&server);
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        lookup.asked.push(Asked { server, failure: None });
+        self.arm_lookup(now, id);
+        match self.reach(now, peer) {
+            Some(conn) => self.ask_route(now, id, conn),
+            None => self.wait_for(peer, Waiting::Lookup(id)),
+        }
+    }
+
+    /// A name server gets an equal share of what is left, as long as there is another one, and one
+    /// share stays for the send itself; the last one gets the rest. Its answer counts also later.
+    fn arm_lookup(&mut self, now: Now, id: LookupId) {
+        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let untried = self.routes.untried(lookup);
+        let left = lookup.deadline.saturating_duration_since(now.mono);
+        let at = match u32::try_from(untried) {
+            Ok(0) | Err(_) => lookup.deadline,
+            Ok(untried) => later(now.mono, left / (untried + 2)),
+        };
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        if lookup.timer.replace(at).is_some() {
+            self.deadlines.cancel();
+        }
+        self.deadlines.set(at, Timer::Lookup(id));
+    }
+
+    /// Writes the question; the name server is connected.
+    pub(crate) fn ask_route(&mut self, _now: Now, id: LookupId, conn: ConnId) {
+        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let Some(topic) = self.routes.topics.get(lookup.topic) else { return };
+        let Some(server) = self.peers.address_of(conn).cloned() else { return };
+        let name = if lookup.fallback {
+            self.config.create_topic_key.clone()
+        } else {
+            topic.name.to_string()
+        };
+        let header = GetRouteInfoRequest {
+            topic: name.into(),
+            accept_standard_json_only: Some(true),
+        };
+        let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
+        self.transmit_request(conn, code, &header, Bytes::new(), Waiter::Lookup(id, server));
+    }
+
+    /// A name server answered.
+    pub(crate) fn route_answered(
+        &mut self,
+        now: Now,
+        id: LookupId,
+        server: &Endpoint,
+        answer: &CommandView<'_>,
+        body: &Bytes,
+    ) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        let fallback = lookup.fallback;
+        match ResponseCode(answer.code) {
+            ResponseCode::SUCCESS if !body.is_empty() => match TopicRoute::decode(body) {
+                Ok(route) => {
+                    self.routes.answered(server);
+                    self.route_found(now, id, route, fallback);
+                }
+                Err(error) => self.lookup_failed(now, id, server, error.to_string()),
+            },
+            ResponseCode::TOPIC_NOT_EXIST if !fallback => {
+                // No such topic yet: the default topic's route says where it could be made (C.5).
+                lookup.fallback = true;
+                lookup.asked.clear();
+                self.routes.answered(server);
+                self.ask(now, id, server.clone());
+            }
+            code => {
+                let remark = answer.remark.as_deref().unwrap_or("no remark");
+                let remark = remark.lines().next().unwrap_or_default();
+                self.lookup_failed(now, id, server, format!("{code}: {remark}"));
+            }
+        }
+    }
+
+    /// A name server did not help: on to the next one.
+    pub(crate) fn lookup_failed(
+        &mut self,
+        now: Now,
+        id: LookupId,
+        server: &Endpoint,
+        why: String,
+    ) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        lookup.failed(server, why);
+        if self.ask_next(now, id) {
+            return;
+        }
+        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        if lookup.outstanding() == 0 {
+            self.end_lookup(now, id, None);
+        }
+    }
+
+    pub(crate) fn lookup_due(&mut self, now: Now, id: LookupId) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        lookup.timer = None;
+        if lookup.deadline > now.mono && self.ask_next(now, id) {
+            return;
+        }
+        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        if lookup.deadline <= now.mono {
+            self.end_lookup(now, id, None);
+        }
+    }
+
+    fn route_found(&mut self, now: Now, id: LookupId, mut route: TopicRoute, fallback: bool) {
+        route.brokers.sort_by(|a, b| a.name.cmp(&b.name));
+        route.queues.sort_by(|a, b| a.broker.cmp(&b.broker));
+        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let at_most = fallback.then_some(self.config.default_topic_queues);
+        let Some(topic) = self.routes.topics.get_mut(lookup.topic) else { return };
+        let unchanged = topic.route.as_ref() == Some(&route);
+        if !unchanged || topic.publish.is_none() {
+            let publish = Publish::from_route(&topic.name, &route, at_most);
+            topic.epoch = topic.epoch.wrapping_add(1);
+            self.outputs.push_back(Output::Event(Event::RouteChanged {
+                topic: topic.name.clone(),
+                epoch: topic.epoch,
+                queues: publish.queues.len(),
+            }));
+            topic.publish = Some(Arc::new(publish));
+            // A default topic's route is not the topic's own: the next answer is always news.
+            topic.route = (!fallback).then_some(route);
+        }
+        self.end_lookup(now, id, Some(()));
+    }
+
+    /// A question is over: those who waited for the route go on, or fail.
+    fn end_lookup(&mut self, now: Now, id: LookupId, found: Option<()>) {
+        let Some(lookup) = self.routes.lookups.remove(id) else { return };
+        if lookup.timer.is_some() {
+            self.deadlines.cancel();
+        }
+        let topic_id = lookup.topic;
+        let Some(topic) = self.routes.topics.get_mut(topic_id) else { return };
+        topic.lookup = None;
+        topic.asked_at = Some(now.mono);
+        let name = topic.name.clone();
+        let waiting = std::mem::take(&mut topic.waiting);
+        if found.is_none() {
+            let event = Event::RouteFailed { topic: name.clone(), error: lookup.describe() };
+            self.outputs.push_back(Output::Event(event));
+        }
+        for op in waiting {
+            self.route_settled(now, op, topic_id, &lookup);
+        }
+        self.poll_next(now);
+    }
+
+    /// Lets one who waited for the route go on with what is known now.
+    fn route_settled(&mut self, now: Now, op: OpId, topic: TopicId, lookup: &Lookup) {
+        let Some(known) = self.routes.topics.get(topic) else { return };
+        let publish = known.usable().cloned();
+        let name = known.name.clone();
+        let has_route = known.publish.is_some();
+        let error = || match has_route {
+            true => SendError::no_route(&name, "its route has no queue that can be written to"),
+            false if lookup.fallback => SendError::no_route(&name, &lookup.describe()),
+            false => SendError::new(
+                SendErrorKind::NameServer,
+                Certainty::NotSent,
+                format!("no name server could be asked for topic {name}: {}", lookup.describe()),
+            ),
+        };
+        match (self.ops.get(op).map(|op| &op.kind), publish) {
+            (Some(Kind::Send(send)), publish) if send.state == State::Route(topic) => match publish
+            {
+                Some(publish) => self.choose(now, op, topic, &publish),
+                None => self.fail_send(now, op, error()),
+            },
+            (Some(Kind::Topic(_)), Some(publish)) => self.topic_found(now, op, &publish),
+            (Some(Kind::Topic(_)), None) => self.finish(now, op, Outcome::Failed(error())),
+            _ => {}
+        }
+    }
+
+    /// How the question for a topic stands, for an error text.
+    pub(crate) fn describe_lookup(&self, id: TopicId) -> String {
+        let topic = self.routes.topics.get(id);
+        let lookup = topic.and_then(|t| t.lookup).and_then(|id| self.routes.lookups.get(id));
+        lookup.map_or_else(|| "no name server was asked".to_owned(), Lookup::describe)
+    }
+}

@@ -1,0 +1,138 @@
+//! The state of one accepted operation.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rocketmq_proto::TopicName;
+
+use crate::error::AttemptReport;
+use crate::io::{ConnId, Endpoint, FrameSeq};
+use crate::peer::PeerId;
+use crate::prepare::Prepared;
+use crate::receipt::SendReceipt;
+use crate::route::TopicId;
+
+/// An accepted operation, until it completes.
+#[derive(Debug)]
+pub(crate) struct Op {
+    /// When it was submitted.
+    pub(crate) since: Instant,
+    /// The end of its budget; `None` for a flush, which ends when the sends before it have.
+    pub(crate) deadline: Option<Instant>,
+    /// The deadline that is armed for it now.
+    pub(crate) timer: Option<Instant>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Flush,
+    Send(Send),
+    Shutdown,
+    Topic(TopicOp),
+}
+
+/// A question about a topic.
+#[derive(Debug)]
+pub(crate) struct TopicOp {
+    pub(crate) topic: TopicName,
+    pub(crate) want: Want,
+    /// Brokers that are being dialled for it.
+    pub(crate) dialling: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// A broker of the topic that is connected.
+    Connected,
+    /// Its queues.
+    Queues,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub(crate) struct Send {
+    pub(crate) prepared: Box<Prepared>,
+    pub(crate) oneway: bool,
+    pub(crate) state: State,
+    /// The flush generation it belongs to.
+    pub(crate) epoch: u64,
+    /// Tries begun.
+    pub(crate) tries: u32,
+    /// The try that is under way, or was last.
+    pub(crate) attempt: Option<Attempt>,
+    /// The queue that its closure chose: asked once, used for all tries (PROTOCOL F.3).
+    pub(crate) chosen: Option<usize>,
+    /// Whether GO_AWAY was answered once already in this try (E.13).
+    pub(crate) gone_away: bool,
+    pub(crate) failures: Vec<AttemptReport>,
+    /// A success that asked for another broker, returned if nothing better comes (E.10).
+    pub(crate) fallback: Option<Box<SendReceipt>>,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) broker: Arc<str>,
+    pub(crate) address: Option<Endpoint>,
+    pub(crate) queue_id: i32,
+    pub(crate) began: Instant,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum State {
+    /// The application's choice of a queue.
+    Asking,
+    /// A connection to its broker.
+    Connecting(PeerId),
+    /// The broker's answer.
+    InFlight { conn: ConnId, opaque: i32, seq: FrameSeq, since: Instant },
+    /// The end of a pause before the next try.
+    Pausing,
+    /// A permit.
+    Permit,
+    /// The topic's route.
+    Route(TopicId),
+    /// Nothing: between two of the above within one call.
+    Running,
+    /// The socket to take its bytes (oneway).
+    Writing { conn: ConnId, seq: FrameSeq },
+}
+
+impl Op {
+    pub(crate) fn as_send(&self) -> Option<&Send> {
+        match &self.kind {
+            Kind::Send(send) => Some(send),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_send_mut(&mut self) -> Option<&mut Send> {
+        match &mut self.kind {
+            Kind::Send(send) => Some(send),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn state(&self) -> Option<State> {
+        self.as_send().map(|send| send.state)
+    }
+}
+
+impl Send {
+    pub(crate) fn new(prepared: Box<Prepared>, oneway: bool, epoch: u64) -> Self {
+        Self {
+            prepared,
+            oneway,
+            state: State::Running,
+            epoch,
+            tries: 0,
+            attempt: None,
+            chosen: None,
+            gone_away: false,
+            failures: Vec::new(),
+            fallback: None,
+        }
+    }
+}

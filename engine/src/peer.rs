@@ -1,0 +1,157 @@
+//! The servers that we know by address, and the connections to them: dialling, back-off, closing
+//! (DESIGN 6; PROTOCOL E.7, E.8). The engine's own methods for it are in `link`.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use rocketmq_proto::FrameDecoder;
+use rustc_hash::FxHashMap;
+
+use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
+use crate::route::LookupId;
+use crate::slab::{Slab, id};
+
+id! {
+    /// A server, by its address.
+    pub(crate) PeerId, "peer"
+}
+
+/// A server that we talk to, or tried to.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: Endpoint,
+    pub(crate) link: Link,
+    /// Who waits for the connection, in the order of asking.
+    pub(crate) waiting: VecDeque<Waiting>,
+    /// Failures since something last arrived from it.
+    pub(crate) failures: u32,
+    pub(crate) last_error: Option<ErrorKind>,
+    pub(crate) timer: Option<Instant>,
+    /// Whether it is a broker's master: it gets heartbeats, and is dialled again when lost.
+    pub(crate) is_broker: bool,
+}
+
+/// The way to a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Link {
+    /// After a failure: not to be dialled before this time.
+    BackOff { until: Instant },
+    /// Being dialled.
+    Dialling(ConnId),
+    /// None, and nothing speaks against dialling.
+    Idle,
+    /// Connected.
+    Ready(ConnId),
+}
+
+/// Who waits for a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Waiting {
+    Lookup(LookupId),
+    Op(OpId),
+}
+
+/// A connection, from the dial on.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) peer: PeerId,
+    pub(crate) decoder: FrameDecoder,
+    /// The last frame given out.
+    pub(crate) sent: FrameSeq,
+    /// The last frame known to be written whole.
+    pub(crate) flushed: FrameSeq,
+    /// When something last arrived; at first, when it was connected.
+    pub(crate) received_at: Instant,
+    /// When the last heartbeat went out, until something arrives.
+    pub(crate) heartbeat_at: Option<Instant>,
+    /// Requests that wait for an answer on it.
+    pub(crate) pending: usize,
+    /// Whether the server asked us to go away: no new request goes on it (E.13).
+    pub(crate) leaving: bool,
+    /// Oneway sends whose frames are not known to be written.
+    pub(crate) unwritten: VecDeque<(FrameSeq, OpId)>,
+}
+
+/// All peers and connections.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) peers: Slab<PeerId, Peer>,
+    pub(crate) conns: Slab<ConnId, Conn>,
+    by_address: FxHashMap<Endpoint, PeerId>,
+}
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        Self { peers: Slab::new(), conns: Slab::new(), by_address: FxHashMap::default() }
+    }
+
+    /// The peer at an address, made when it is new.
+    pub(crate) fn at(&mut self, address: &Endpoint) -> PeerId {
+        if let Some(id) = self.by_address.get(address) {
+            return *id;
+        }
+        let id = self.peers.insert(Peer {
+            address: address.clone(),
+            link: Link::Idle,
+            waiting: VecDeque::new(),
+            failures: 0,
+            last_error: None,
+            timer: None,
+            is_broker: false,
+        });
+        self.by_address.insert(address.clone(), id);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: PeerId) -> Option<Peer> {
+        let peer = self.peers.remove(id)?;
+        self.by_address.remove(&peer.address);
+        Some(peer)
+    }
+
+    /// Whether a message should rather not go there: its last connection failed, and nothing has
+    /// arrived from it since.
+    pub(crate) fn is_doubtful(&self, address: &Endpoint) -> bool {
+        let peer = self.by_address.get(address).and_then(|id| self.peers.get(*id));
+        peer.is_some_and(|peer| peer.failures > 0)
+    }
+
+    pub(crate) fn address_of(&self, conn: ConnId) -> Option<&Endpoint> {
+        let peer = self.conns.get(conn)?.peer;
+        self.peers.get(peer).map(|peer| &peer.address)
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(peer: PeerId, decoder: FrameDecoder, now: Instant) -> Self {
+        Self {
+            peer,
+            decoder,
+            sent: FrameSeq::default(),
+            flushed: FrameSeq::default(),
+            received_at: now,
+            heartbeat_at: None,
+            pending: 0,
+            leaving: false,
+            unwritten: VecDeque::new(),
+        }
+    }
+}
+
+/// The pause after so many failures in a row: doubling, bounded.
+pub(crate) fn back_off(failures: u32, min: Duration, max: Duration) -> Duration {
+    min.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_between_dials_doubles_up_to_its_bound() {
+        let ms = Duration::from_millis;
+        let pauses: Vec<_> = [1, 2, 3, 6, 99].map(|n| back_off(n, ms(100), ms(2000))).into();
+        assert_eq!(pauses, [ms(100), ms(200), ms(400), ms(2000), ms(2000)]);
+    }
+}

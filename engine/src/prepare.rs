@@ -1,0 +1,155 @@
+//! From the caller's message to what is sent: checked, given its unique id, compressed. All of it
+//! happens on the caller's side, before any lock (DESIGN 4), and none of it touches the caller's
+//! own copy (PROTOCOL I 40).
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rocketmq_proto::{
+    Batch, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId, compress, property, topic,
+};
+
+use crate::config::Config;
+use crate::error::SendError;
+
+/// A message, or a batch, ready to be sent as often as it takes: a try adds only queue, broker,
+/// correlation number and born time.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) topic: TopicName,
+    pub(crate) target: Target,
+    pub(crate) timeout: Duration,
+    pub(crate) flag: i32,
+    pub(crate) sys_flag: i32,
+    pub(crate) properties: String,
+    pub(crate) body: Bytes,
+    pub(crate) message_id: String,
+    pub(crate) batch: bool,
+    pub(crate) reconsume_times: i32,
+    pub(crate) max_reconsume_times: Option<i32>,
+}
+
+/// Which queue a message wants (PROTOCOL F).
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Any: round robin.
+    Any,
+    /// The one at this hash, modulo the number of queues.
+    Hash(i32),
+    /// This one.
+    Queue(MessageQueue),
+    /// The one that the message's closure chooses.
+    Select(Box<Message>),
+}
+
+impl Prepared {
+    /// Checks and prepares one message. `unique_id` is asked only when the message has no UNIQ_KEY.
+    ///
+    /// # Errors
+    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken.
+    pub fn message(
+        config: &Config,
+        mut message: Message,
+        unique_id: impl FnOnce() -> UniqueId,
+    ) -> Result<Self, SendError> {
+        message.check(config.max_message_size)?;
+        message.stamp(unique_id);
+        let properties = message.properties();
+        let half = properties.get(property::TRAN_MSG) == Some("true");
+        let retried = message.topic().starts_with(topic::RETRY_PREFIX);
+        let number = |name| properties.get(name).filter(|_| retried)?.parse().ok();
+        let reconsume_times = number(property::RECONSUME_TIME);
+        let max_reconsume_times = number(property::MAX_RECONSUME_TIMES);
+        let message_id = properties.get(property::UNIQ_KEY).unwrap_or_default().to_owned();
+        let (body, mut sys_flag) = squeeze(config, message.body());
+        if half {
+            sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);
+        }
+        Ok(Self {
+            topic: message.topic().clone(),
+            target: Target::of(message.placement(), Some(&message)),
+            timeout: message.own_timeout().unwrap_or(config.send_timeout),
+            flag: message.flag_value(),
+            sys_flag: sys_flag.0,
+            body,
+            message_id,
+            batch: false,
+            reconsume_times: reconsume_times.unwrap_or(0),
+            max_reconsume_times,
+            properties: std::mem::take(message.properties_mut()).into_wire(),
+        })
+    }
+
+    /// Checks and prepares a batch: each member gets its own unique id, the batch as such none
+    /// (PROTOCOL D.8: a broker would store it over the members' own).
+    ///
+    /// # Errors
+    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken.
+    pub fn batch(
+        config: &Config,
+        mut batch: Batch,
+        unique_id: impl FnMut() -> UniqueId,
+    ) -> Result<Self, SendError> {
+        batch.check(config.max_message_size)?;
+        batch.stamp(unique_id);
+        let mut body = BytesMut::new();
+        batch.encode(&mut body)?;
+        let ids = batch.messages().iter().filter_map(|m| m.properties().get(property::UNIQ_KEY));
+        let message_id = ids.collect::<Vec<_>>().join(",");
+        let mut properties = String::from(property::WAIT);
+        properties.push_str(if batch.waits_for_store() { "\u{1}true" } else { "\u{1}false" });
+        Ok(Self {
+            topic: batch.topic().clone(),
+            target: Target::of(batch.placement(), batch.messages().first()),
+            timeout: batch.own_timeout().unwrap_or(config.send_timeout),
+            flag: 0,
+            sys_flag: 0,
+            properties,
+            body: body.freeze(),
+            message_id,
+            batch: true,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+        })
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// The unique id, or a batch's list of them.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// What it counts against the byte budget.
+    pub(crate) fn weight(&self) -> usize {
+        self.body.len() + self.properties.len()
+    }
+}
+
+impl Target {
+    fn of(placement: &Placement, message: Option<&Message>) -> Self {
+        match (placement, message) {
+            (Placement::Queue(queue), _) => Self::Queue(queue.clone()),
+            (Placement::Hash(hash), _) => Self::Hash(*hash),
+            (Placement::Select(_), Some(message)) => Self::Select(Box::new(message.clone())),
+            _ => Self::Any,
+        }
+    }
+}
+
+/// The body to send and its system flag: compressed when long enough and when that made it smaller;
+/// sent plain when compressing failed (PROTOCOL D.4, I 31).
+fn squeeze(config: &Config, plain: &Bytes) -> (Bytes, SysFlag) {
+    if config.compress_over.is_none_or(|over| plain.len() < over) {
+        return (plain.clone(), SysFlag::default());
+    }
+    match compress(config.compression, config.compression_level, plain) {
+        Ok(small) if small.len() < plain.len() => {
+            (small.into(), config.compression.sys_flag().with(SysFlag::COMPRESSED))
+        }
+        _ => (plain.clone(), SysFlag::default()),
+    }
+}

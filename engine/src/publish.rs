@@ -1,0 +1,166 @@
+//! The queues that a topic can be sent to, derived from its route (PROTOCOL C.4, C.5).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rocketmq_proto::{MessageQueue, TopicName, TopicRoute, perm};
+
+use crate::io::Endpoint;
+
+/// More queues than any cluster has; what a broken name server claims beyond it is ignored.
+const MAX_QUEUES: usize = 1 << 16;
+
+/// A topic's queues, and who serves them. Never changed once made: a new route makes a new one
+/// (PROTOCOL I 26).
+#[derive(Debug)]
+pub(crate) struct Publish {
+    /// The queues, in the order of C.4.
+    pub(crate) queues: Arc<[MessageQueue]>,
+    /// For each queue the index of its broker.
+    owners: Vec<u32>,
+    brokers: Vec<Broker>,
+}
+
+/// A broker that serves queues of a topic.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) name: Arc<str>,
+    /// The master's address. `None` only for brokers that an order configuration names and the
+    /// route does not: sending to them must fail, never go elsewhere (PROTOCOL I 2).
+    pub(crate) address: Option<Endpoint>,
+}
+
+impl Publish {
+    /// The queues of a route: those of its order configuration, else those that can be written
+    /// to on a master. `at_most` clamps the queues of each broker, for the route of a default topic.
+    pub(crate) fn from_route(topic: &TopicName, route: &TopicRoute, at_most: Option<i32>) -> Self {
+        let masters: BTreeMap<&str, Endpoint> = route
+            .brokers
+            .iter()
+            .filter_map(|broker| {
+                let address = Endpoint::new(broker.addrs.get(&0)?).ok()?;
+                Some((broker.name.as_str(), address))
+            })
+            .collect();
+        let mut publish = Self { queues: Arc::new([]), owners: Vec::new(), brokers: Vec::new() };
+        let mut queues = Vec::new();
+        for (name, count) in counts(route, &masters) {
+            let count = at_most.map_or(count, |most| count.min(most));
+            publish.add(topic, name, count, masters.get(name), &mut queues);
+        }
+        publish.queues = queues.into();
+        publish
+    }
+
+    pub(crate) fn broker_of(&self, queue: usize) -> &Broker {
+        &self.brokers[self.owners[queue] as usize]
+    }
+
+    pub(crate) fn broker_named(&self, name: &str) -> Option<&Broker> {
+        self.brokers.iter().find(|broker| &*broker.name == name)
+    }
+
+    pub(crate) fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    fn add(
+        &mut self,
+        topic: &TopicName,
+        name: &str,
+        count: i32,
+        address: Option<&Endpoint>,
+        queues: &mut Vec<MessageQueue>,
+    ) {
+        let known = self.brokers.iter().position(|broker| &*broker.name == name);
+        let owner = known.unwrap_or_else(|| {
+            self.brokers.push(Broker { name: name.into(), address: address.cloned() });
+            self.brokers.len() - 1
+        });
+        for id in 0..count {
+            if queues.len() == MAX_QUEUES {
+                return;
+            }
+            let broker = self.brokers[owner].name.clone();
+            queues.push(MessageQueue { topic: topic.clone(), broker, id });
+            self.owners.push(owner as u32);
+        }
+    }
+}
+
+/// Broker names and their numbers of queues, in the order of C.4.
+fn counts<'a>(
+    route: &'a TopicRoute,
+    masters: &BTreeMap<&str, Endpoint>,
+) -> Vec<(&'a str, i32)> {
+    if let Some(order) = route.order_conf.as_deref().filter(|order| !order.is_empty()) {
+        // `name:n;name:n`; a malformed item is skipped (C.4 rule 1).
+        return order
+            .split(';')
+            .filter_map(|item| item.split_once(':'))
+            .filter_map(|(name, count)| Some((name.trim(), count.trim().parse().ok()?)))
+            .collect();
+    }
+    let mut counts: Vec<_> = route
+        .queues
+        .iter()
+        .filter(|queue| queue.perm & perm::WRITE != 0 && masters.contains_key(queue.broker.as_str()))
+        .map(|queue| (queue.broker.as_str(), queue.write_queues))
+        .collect();
+    counts.sort_by_key(|(name, _)| *name);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(route: &str, at_most: Option<i32>) -> Vec<String> {
+        let route = TopicRoute::decode(route.as_bytes()).unwrap();
+        let publish = Publish::from_route(&TopicName::new("T").unwrap(), &route, at_most);
+        publish.queues.iter().map(|queue| format!("{}:{}", queue.broker, queue.id)).collect()
+    }
+
+    fn route(queues: &str, order: &str) -> String {
+        format!(
+            r#"{{"brokerDatas":[{{"brokerAddrs":{{0:"10.0.0.2:1"}},"brokerName":"b"}},
+                {{"brokerAddrs":{{0:"10.0.0.1:1",1:"10.0.0.9:1"}},"brokerName":"a"}},
+                {{"brokerAddrs":{{1:"10.0.0.3:1"}},"brokerName":"no-master"}}],
+                "orderTopicConf":{order},"queueDatas":[{queues}]}}"#
+        )
+    }
+
+    fn queue(broker: &str, perm: i32, count: i64) -> String {
+        format!(
+            r#"{{"brokerName":"{broker}","perm":{perm},"readQueueNums":9,"writeQueueNums":{count}}}"#
+        )
+    }
+
+    #[test]
+    fn queues_come_sorted_by_broker_from_writable_masters_alone() {
+        let queues = [queue("b", 6, 1), queue("a", 2, 2), queue("no-master", 6, 4), queue("c", 6, 1)];
+        assert_eq!(names(&route(&queues.join(","), "null"), None), ["a:0", "a:1", "b:0"]);
+        assert_eq!(names(&route(&queue("a", 4, 4), "null"), None), [""; 0]);
+    }
+
+    #[test]
+    fn the_route_of_a_default_topic_is_clamped() {
+        assert_eq!(names(&route(&queue("a", 7, 8), "null"), Some(2)), ["a:0", "a:1"]);
+    }
+
+    #[test]
+    fn an_order_configuration_wins_and_its_broken_items_are_skipped() {
+        let conf = r#""b:1;a:2;;junk;x:y;a""#;
+        assert_eq!(names(&route(&queue("a", 6, 4), conf), None), ["b:0", "a:0", "a:1"]);
+    }
+
+    #[test]
+    fn a_claim_of_two_billion_queues_is_bounded() {
+        assert_eq!(names(&route(&queue("a", 6, 2_147_483_647), "null"), None).len(), MAX_QUEUES);
+        assert_eq!(names(&route(&queue("a", 6, -5), "null"), None).len(), 0);
+    }
+}

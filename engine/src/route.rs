@@ -1,0 +1,182 @@
+//! What is known about topics: their routes, who waits for one, and the questions to the name
+//! servers that are under way (PROTOCOL C.5, E.6). The engine's own methods for it are in `lookup`.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rocketmq_proto::{TopicName, TopicRoute};
+use rustc_hash::FxHashMap;
+
+use crate::io::{Endpoint, OpId};
+use crate::publish::Publish;
+use crate::rng::Rng;
+use crate::slab::{Slab, id};
+
+id! {
+    /// A topic.
+    pub(crate) TopicId, "topic"
+}
+
+id! {
+    /// A question for a topic's route.
+    pub(crate) LookupId, "lookup"
+}
+
+/// A topic that somebody used.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: TopicName,
+    /// The route as the name server last gave it, to tell a change by.
+    pub(crate) route: Option<TopicRoute>,
+    pub(crate) publish: Option<Arc<Publish>>,
+    /// Counts up with each change of the queues.
+    pub(crate) epoch: u32,
+    /// Round robin (F.1).
+    pub(crate) counter: u32,
+    /// The question that is under way: one at a time for each topic.
+    pub(crate) lookup: Option<LookupId>,
+    pub(crate) waiting: VecDeque<OpId>,
+    pub(crate) used_at: Instant,
+    /// When its last question ended: a refresh after an error does not ask again at once.
+    pub(crate) asked_at: Option<Instant>,
+}
+
+/// A question for a topic's route.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) topic: TopicId,
+    /// Whether the default topic is asked for, since there is no such topic (C.5).
+    pub(crate) fallback: bool,
+    pub(crate) deadline: Instant,
+    pub(crate) timer: Option<Instant>,
+    /// The name servers asked, and what became of it.
+    pub(crate) asked: Vec<Asked>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) server: Endpoint,
+    /// Why it did not help; `None` while its answer may still come.
+    pub(crate) failure: Option<String>,
+}
+
+/// All topics, questions and name servers.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    pub(crate) topics: Slab<TopicId, Topic>,
+    pub(crate) lookups: Slab<LookupId, Lookup>,
+    /// Topics whose turn in the poll is yet to come.
+    pub(crate) polling: VecDeque<TopicId>,
+    by_name: FxHashMap<TopicName, TopicId>,
+    /// Shuffled once (E.6).
+    servers: Vec<Endpoint>,
+    /// The one that answered last.
+    current: usize,
+}
+
+impl Routes {
+    pub(crate) fn new(mut servers: Vec<Endpoint>, rng: &mut Rng) -> Self {
+        rng.shuffle(&mut servers);
+        Self {
+            topics: Slab::new(),
+            lookups: Slab::new(),
+            polling: VecDeque::new(),
+            by_name: FxHashMap::default(),
+            servers,
+            current: 0,
+        }
+    }
+
+    /// The topic of this name, made when it is new.
+    pub(crate) fn topic(&mut self, name: &TopicName, now: Instant, rng: &mut Rng) -> TopicId {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let id = self.topics.insert(Topic {
+            name: name.clone(),
+            route: None,
+            publish: None,
+            epoch: 0,
+            counter: rng.next() as u32,
+            lookup: None,
+            waiting: VecDeque::new(),
+            used_at: now,
+            asked_at: None,
+        });
+        self.by_name.insert(name.clone(), id);
+        id
+    }
+
+    pub(crate) fn forget(&mut self, id: TopicId) {
+        if let Some(topic) = self.topics.remove(id) {
+            self.by_name.remove(&topic.name);
+        }
+    }
+
+    /// The next name server for a question: from the one that answered last onwards, those that
+    /// `is_doubtful` after the others.
+    pub(crate) fn next_server(
+        &self,
+        lookup: &Lookup,
+        is_doubtful: impl Fn(&Endpoint) -> bool,
+    ) -> Option<Endpoint> {
+        let count = self.servers.len();
+        let around = || (0..count).map(|step| &self.servers[(self.current + step) % count]);
+        let is_new =
+            |server: &&Endpoint| !lookup.asked.iter().any(|asked| asked.server == **server);
+        around()
+            .find(|server| is_new(server) && !is_doubtful(server))
+            .or_else(|| around().find(is_new))
+            .cloned()
+    }
+
+    /// How many name servers a question has not reached yet.
+    pub(crate) fn untried(&self, lookup: &Lookup) -> usize {
+        self.servers.len().saturating_sub(lookup.asked.len())
+    }
+
+    /// Notes which name server answers.
+    pub(crate) fn answered(&mut self, server: &Endpoint) {
+        if let Some(index) = self.servers.iter().position(|known| known == server) {
+            self.current = index;
+        }
+    }
+
+    pub(crate) fn is_name_server(&self, address: &Endpoint) -> bool {
+        self.servers.contains(address)
+    }
+}
+
+impl Topic {
+    /// The queues, if there are any.
+    pub(crate) fn usable(&self) -> Option<&Arc<Publish>> {
+        self.publish.as_ref().filter(|publish| !publish.is_empty())
+    }
+}
+
+impl Lookup {
+    pub(crate) fn outstanding(&self) -> usize {
+        self.asked.iter().filter(|asked| asked.failure.is_none()).count()
+    }
+
+    /// Notes that a name server did not help.
+    pub(crate) fn failed(&mut self, server: &Endpoint, why: String) {
+        let open = self.asked.iter_mut().find(|a| a.server == *server && a.failure.is_none());
+        if let Some(asked) = open {
+            asked.failure = Some(why);
+        }
+    }
+
+    /// Which name servers were asked and what each said.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = String::from("asked name server ");
+        for (n, asked) in self.asked.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            let failure = asked.failure.as_deref().unwrap_or("no answer");
+            let _infallible = write!(text, "{separator}{}: {failure}", asked.server);
+        }
+        text
+    }
+}

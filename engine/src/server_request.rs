@@ -1,0 +1,39 @@
+//! Requests that a broker starts (PROTOCOL A.7). Their correlation numbers are the broker's own.
+
+use bytes::Bytes;
+use rocketmq_proto::{CommandView, RequestCode, ResponseCode};
+
+use crate::engine::Engine;
+use crate::io::ConnId;
+
+impl Engine {
+    /// Answers what can be answered, drops what is oneway.
+    pub(crate) fn server_request(&mut self, conn: ConnId, request: &CommandView<'_>) {
+        if request.flags.is_oneway() {
+            return;
+        }
+        let mut body = Bytes::new();
+        let (code, remark) = match RequestCode(request.code) {
+            // For consumers and transactions of groups that are not here: never answered.
+            RequestCode::CHECK_TRANSACTION_STATE
+            | RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
+            | RequestCode::RESET_CONSUMER_CLIENT_OFFSET => return,
+            RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT => {
+                body = Bytes::from_static(br#"{"consumerTable":{},"messageQueueTable":{}}"#);
+                (ResponseCode::SUCCESS, None)
+            }
+            // A reply whose request is not, or no longer, ours (G.3).
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => (ResponseCode::SUCCESS, None),
+            RequestCode::GET_CONSUMER_RUNNING_INFO | RequestCode::CONSUME_MESSAGE_DIRECTLY => {
+                let group = request.ext.get("consumerGroup").unwrap_or_default();
+                let remark = format!("The Consumer Group <{group}> not exist in this consumer");
+                (ResponseCode::SYSTEM_ERROR, Some(remark))
+            }
+            code => {
+                let remark = format!(" request type {} not supported", code.0);
+                (ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(remark))
+            }
+        };
+        self.transmit_answer(conn, request.opaque, code.0, remark.as_deref(), body);
+    }
+}

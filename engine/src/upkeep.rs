@@ -1,0 +1,121 @@
+//! What happens without being asked: the route poll and the heartbeats, and what goes with them
+//! (PROTOCOL C.5, C.6, E.3).
+
+use rocketmq_proto::RequestCode;
+use rustc_hash::FxHashSet;
+
+use crate::engine::{Engine, Timer, later};
+use crate::io::{CloseReason, ConnId, Endpoint, Now};
+use crate::pending::Waiter;
+use crate::peer::Link;
+
+/// Route questions of one poll that are under way at once.
+const POLL_WIDTH: usize = 16;
+
+impl Engine {
+    /// Arms the two periodic tasks, at the first operation.
+    pub(crate) fn start_upkeep(&mut self, now: Now) {
+        if self.poll_at.is_some() {
+            return;
+        }
+        self.schedule_poll(now);
+        self.schedule_heartbeat(now);
+    }
+
+    fn schedule_poll(&mut self, now: Now) {
+        let at = later(now.mono, self.config.poll_interval);
+        self.poll_at = Some(at);
+        self.deadlines.set(at, Timer::Poll);
+    }
+
+    fn schedule_heartbeat(&mut self, now: Now) {
+        let at = later(now.mono, self.config.heartbeat_interval);
+        self.heartbeat_at = Some(at);
+        self.deadlines.set(at, Timer::Heartbeat);
+    }
+
+    /// Asks for every route again, a few at a time; forgets topics that nobody uses (I 18, I 39).
+    pub(crate) fn poll_due(&mut self, now: Now) {
+        self.schedule_poll(now);
+        let keep = self.config.forget_topic_after;
+        for id in self.routes.topics.keys() {
+            let Some(topic) = self.routes.topics.get(id) else { continue };
+            let unused = now.mono.saturating_duration_since(topic.used_at) >= keep;
+            if unused && topic.waiting.is_empty() && topic.lookup.is_none() {
+                self.routes.forget(id);
+            }
+        }
+        self.routes.polling = self.routes.topics.keys().into();
+        self.poll_next(now);
+    }
+
+    /// Goes on with the poll as questions are answered.
+    pub(crate) fn poll_next(&mut self, now: Now) {
+        while self.routes.lookups.len() < POLL_WIDTH && self.closing.is_none() {
+            let Some(topic) = self.routes.polling.pop_front() else { return };
+            self.look_up(now, topic);
+        }
+    }
+
+    /// Cleans up, then a heartbeat to every broker, dialling those that are not connected (E.3).
+    pub(crate) fn heartbeat_due(&mut self, now: Now) {
+        self.schedule_heartbeat(now);
+        let masters = self.masters();
+        self.clean_offline(now, &masters);
+        for address in &masters {
+            let peer_id = self.peers.at(address);
+            if let Some(peer) = self.peers.peers.get_mut(peer_id) {
+                peer.is_broker = true;
+            }
+            let Some(conn) = self.reach(now, peer_id) else { continue };
+            let silent = self.peers.conns.get(conn).is_some_and(|link| link.heartbeat_at.is_some());
+            if silent {
+                // Nothing at all since the last heartbeat: half-open (DESIGN 6, timeout policy).
+                self.disconnect(now, conn, CloseReason::Silent);
+            } else {
+                self.send_heartbeat(now, conn);
+            }
+        }
+    }
+
+    pub(crate) fn send_heartbeat(&mut self, now: Now, conn: ConnId) {
+        let body = self.heartbeat_body.clone();
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.heartbeat_at = Some(now.mono);
+        }
+        self.transmit_request(conn, RequestCode::HEART_BEAT, &(), body, Waiter::Heartbeat);
+    }
+
+    /// The master addresses of all routes in use, each once, in a stable order.
+    fn masters(&self) -> Vec<Endpoint> {
+        let mut masters: Vec<_> = self
+            .routes
+            .topics
+            .iter()
+            .filter_map(|(_, topic)| topic.publish.as_ref())
+            .flat_map(|publish| publish.brokers())
+            .filter_map(|broker| broker.address.clone())
+            .collect();
+        masters.sort_unstable();
+        masters.dedup();
+        masters
+    }
+
+    /// Forgets brokers that no route names any more and that nobody waits for (C.6).
+    fn clean_offline(&mut self, now: Now, masters: &[Endpoint]) {
+        let masters: FxHashSet<&Endpoint> = masters.iter().collect();
+        for id in self.peers.peers.keys() {
+            let Some(peer) = self.peers.peers.get(id) else { continue };
+            let busy = match peer.link {
+                Link::Ready(conn) => self.peers.conns.get(conn).is_some_and(|link| link.pending > 0),
+                _ => !peer.waiting.is_empty(),
+            };
+            let named =
+                masters.contains(&peer.address) || self.routes.is_name_server(&peer.address);
+            if !named && !busy {
+                self.forget_peer(now, id);
+            }
+        }
+    }
+
+}
