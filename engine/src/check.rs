@@ -19,21 +19,32 @@ impl Engine {
         self.check_ops()?;
         self.check_pending()?;
         self.check_links()?;
+        let (entries, live) = (
+            self.deadlines.len(),
+            self.ops.len() + self.peers.peers.len(),
+        );
+        if entries > 2 * (live + self.routes.lookups.len()) + 200 {
+            return Err(format!("{entries} deadlines are kept for {live} owners"));
+        }
         match self.next_deadline() {
-            Some(at) if at <= last_now => {
-                Err(format!("a deadline {:?} in the past is still armed", last_now - at))
-            }
+            Some(at) if at <= last_now => Err(format!(
+                "a deadline {:?} in the past is still armed",
+                last_now - at
+            )),
             _ => Ok(()),
         }
     }
 
     fn check_permits(&self) -> Result<(), String> {
         for (oneway, pool) in [(false, &self.permits), (true, &self.oneway_permits)] {
-            let held = self.ops.iter().filter_map(|(_, op)| op.as_send()).filter(|send| {
-                send.oneway == oneway && send.state != State::Permit
+            let held = self
+                .ops
+                .iter()
+                .filter_map(|(_, op)| op.as_send())
+                .filter(|send| send.oneway == oneway && send.state != State::Permit);
+            let (count, bytes) = held.fold((0, 0), |(n, bytes), send| {
+                (n + 1, bytes + send.prepared.weight())
             });
-            let (count, bytes) =
-                held.fold((0, 0), |(n, bytes), send| (n + 1, bytes + send.prepared.weight()));
             if (count, bytes) != (pool.count(), pool.bytes()) {
                 return Err(format!(
                     "{count} sends with {bytes} bytes hold permits for {} with {}",
@@ -80,9 +91,16 @@ impl Engine {
             }
         }
         for (id, conn) in self.peers.conns.iter() {
-            let pending = self.pending.iter().filter(|(_, request)| request.conn == id).count();
+            let pending = self
+                .pending
+                .iter()
+                .filter(|(_, request)| request.conn == id)
+                .count();
             if pending != conn.pending {
-                return Err(format!("{id} counts {} requests, not {pending}", conn.pending));
+                return Err(format!(
+                    "{id} counts {} requests, not {pending}",
+                    conn.pending
+                ));
             }
         }
         Ok(())
@@ -91,7 +109,9 @@ impl Engine {
     fn check_links(&self) -> Result<(), String> {
         for (id, peer) in self.peers.peers.iter() {
             let sound = match peer.link {
-                Link::Dialling(conn) => self.peers.conns.get(conn).is_some() && peer.timer.is_some(),
+                Link::Dialling(conn) => {
+                    self.peers.conns.get(conn).is_some() && peer.timer.is_some()
+                }
                 Link::Ready(conn) => {
                     self.peers.conns.get(conn).is_some() && peer.waiting.is_empty()
                 }
@@ -99,7 +119,10 @@ impl Engine {
                 Link::Idle => peer.waiting.is_empty(),
             };
             if !sound {
-                return Err(format!("{id} at {} is in no sound state: {peer:?}", peer.address));
+                return Err(format!(
+                    "{id} at {} is in no sound state: {peer:?}",
+                    peer.address
+                ));
             }
         }
         Ok(())

@@ -8,11 +8,18 @@ use crate::op::{Kind, Op, State};
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, outcome: Outcome) {
-        let Some(op) = self.release(now, id) else { return };
+        let Some(op) = self.release(now, id) else {
+            return;
+        };
         if matches!(op.kind, Kind::Send(_)) {
             self.count(now, &op, &outcome);
         }
-        self.outputs.push_back(Output::Complete { op: id, outcome });
+        let spent = op.into_prepared();
+        self.outputs.push_back(Output::Complete {
+            op: id,
+            outcome,
+            spent,
+        });
     }
 
     /// Takes an operation out and gives back its permit, its deadline and its correlation number.
@@ -21,15 +28,22 @@ impl Engine {
         if op.timer.is_some() {
             self.deadlines.cancel();
         }
-        let Kind::Send(send) = &op.kind else { return Some(op) };
+        let Kind::Send(send) = &op.kind else {
+            return Some(op);
+        };
         let weight = send.prepared.weight();
         match send.state {
             State::Permit => {
                 let ops = &self.ops;
-                let still_waits =
-                    |id| ops.get(id).is_some_and(|op: &Op| op.state() == Some(State::Permit));
-                let pool =
-                    if send.oneway { &mut self.oneway_permits } else { &mut self.permits };
+                let still_waits = |id| {
+                    ops.get(id)
+                        .is_some_and(|op: &Op| op.state() == Some(State::Permit))
+                };
+                let pool = if send.oneway {
+                    &mut self.oneway_permits
+                } else {
+                    &mut self.permits
+                };
                 pool.leave(still_waits);
             }
             State::InFlight { conn, opaque, .. } => {
@@ -50,7 +64,9 @@ impl Engine {
 
     /// The deadline of an operation.
     pub(crate) fn op_due(&mut self, now: Now, id: OpId) {
-        let Some(op) = self.ops.get_mut(id) else { return };
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
         op.timer = None;
         match op.kind {
             Kind::Flush => {}
@@ -66,7 +82,9 @@ impl Engine {
             Outcome::Sent(receipt) => {
                 stats.sent += 1;
                 stats.not_stored_ok += u64::from(receipt.status != crate::SendStatus::SendOk);
-                stats.latency.add(now.mono.saturating_duration_since(op.since));
+                stats
+                    .latency
+                    .add(now.mono.saturating_duration_since(op.since));
             }
             Outcome::Done => stats.sent_oneway += 1,
             Outcome::Failed(error) => match error.certainty() {

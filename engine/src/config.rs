@@ -192,7 +192,12 @@ impl Config {
     /// [`ConfigError`] names the first field that is out of bounds.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let positive = |field, value: Duration| {
-            check(value > Duration::ZERO, field, format!("{value:?}"), "must be longer than zero")
+            check(
+                value > Duration::ZERO,
+                field,
+                format!("{value:?}"),
+                "must be longer than zero",
+            )
         };
         let at_least_one =
             |field, value: usize| check(value > 0, field, value.to_string(), "must be at least 1");
@@ -202,10 +207,30 @@ impl Config {
             self.group.to_string(),
             "producerGroup can not equal DEFAULT_PRODUCER, please specify another one",
         )?;
-        check(!self.name_servers.is_empty(), "name_servers", "[]".into(), "must name at least one")?;
-        check(!self.client_id.is_empty(), "client_id", "\"\"".into(), "must not be empty")?;
-        check(!self.create_topic_key.is_empty(), "create_topic_key", "\"\"".into(), "must be a topic")?;
-        check(self.retries <= 100, "retries", self.retries.to_string(), "must be at most 100")?;
+        check(
+            !self.name_servers.is_empty(),
+            "name_servers",
+            "[]".into(),
+            "must name at least one",
+        )?;
+        check(
+            !self.client_id.is_empty(),
+            "client_id",
+            "\"\"".into(),
+            "must not be empty",
+        )?;
+        check(
+            !self.create_topic_key.is_empty(),
+            "create_topic_key",
+            "\"\"".into(),
+            "must be a topic",
+        )?;
+        check(
+            self.retries <= 100,
+            "retries",
+            self.retries.to_string(),
+            "must be at most 100",
+        )?;
         check(
             self.default_topic_queues > 0,
             "default_topic_queues",
@@ -249,7 +274,15 @@ fn check(
     value: String,
     bound: &'static str,
 ) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { field, value, bound }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError {
+            field,
+            value,
+            bound,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -269,12 +302,16 @@ mod tests {
         let broken: [(&str, fn(&mut Config)); 16] = [
             ("create_topic_key", |c| c.create_topic_key.clear()),
             ("retries", |c| c.retries = 101),
-            ("group", |c| c.group = GroupName::new("DEFAULT_PRODUCER").unwrap()),
+            ("group", |c| {
+                c.group = GroupName::new("DEFAULT_PRODUCER").unwrap()
+            }),
             ("name_servers", |c| c.name_servers.clear()),
             ("client_id", |c| c.client_id.clear()),
             ("default_topic_queues", |c| c.default_topic_queues = 0),
             ("compression_level", |c| c.compression_level = 10),
-            ("frame_limits.max_frame_len", |c| c.frame_limits.max_frame_len = 10),
+            ("frame_limits.max_frame_len", |c| {
+                c.frame_limits.max_frame_len = 10
+            }),
             ("max_message_size", |c| c.max_message_size = 0),
             ("max_in_flight", |c| c.max_in_flight = 0),
             ("max_in_flight_bytes", |c| c.max_in_flight_bytes = 0),

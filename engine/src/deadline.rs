@@ -20,7 +20,11 @@ pub(crate) struct Deadlines<T> {
 
 impl<T: Copy + Ord> Deadlines<T> {
     pub(crate) const fn new() -> Self {
-        Self { ordered: VecDeque::new(), odd: BinaryHeap::new(), cancelled: 0 }
+        Self {
+            ordered: VecDeque::new(),
+            odd: BinaryHeap::new(),
+            cancelled: 0,
+        }
     }
 
     /// Sets a deadline. The owner remembers `at`; that is what makes the entry valid.
@@ -128,7 +132,11 @@ mod tests {
             deadlines.cancel();
             deadlines.tidy(|_, owner| owner == 0);
         }
-        assert!(deadlines.len() <= 2 * SWEEP_FROM + 2, "{} entries", deadlines.len());
+        assert!(
+            deadlines.len() <= 2 * SWEEP_FROM + 2,
+            "{} entries",
+            deadlines.len()
+        );
         assert_eq!(deadlines.next(), Some(start));
     }
 }

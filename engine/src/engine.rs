@@ -11,11 +11,12 @@ use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
 use crate::error::SendError;
 use crate::flush::Flushes;
-use crate::io::{Answer, Input, Now, OpId, Operation, Output};
+use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output};
 use crate::op::{Op, State, Want};
 use crate::peer::{PeerId, Peers};
 use crate::pending::Pending;
 use crate::permits::Permits;
+use crate::prepare::Prepared;
 use crate::rng::Rng;
 use crate::route::{LookupId, Routes};
 use crate::shutdown::Closing;
@@ -130,16 +131,17 @@ impl Engine {
         self.accept(now, operation, false)
     }
 
-    /// Withdraws a send that still waits for its permit: it is not sent, and there is no
-    /// [`Output::Complete`] for it. Returns whether that was so; an operation that was admitted
-    /// goes on (DESIGN 6, cancellation).
-    pub fn abandon(&mut self, now: Now, op: OpId) -> bool {
-        let waits = self.ops.get(op).is_some_and(|op| op.state() == Some(State::Permit));
-        if waits {
-            self.release(now, op);
-        }
+    /// Withdraws a send that still waits for its permit and gives it back: it is not sent, and
+    /// there is no [`Output::Complete`] for it. `None` for an operation that was admitted: it goes
+    /// on (DESIGN 6, cancellation).
+    pub fn abandon(&mut self, now: Now, op: OpId) -> Option<Box<Prepared>> {
+        let waits = self
+            .ops
+            .get(op)
+            .is_some_and(|op| op.state() == Some(State::Permit));
+        let spent = if waits { self.release(now, op) } else { None };
         self.settle(now);
-        waits
+        spent.and_then(Op::into_prepared)
     }
 
     /// Brings back the application's answer to an [`Output::Ask`].
@@ -186,6 +188,11 @@ impl Engine {
         self.closing.as_ref().is_some_and(Closing::is_over)
     }
 
+    /// Whether a connection is still the engine's; a driver closes those that are not.
+    pub fn has_conn(&self, conn: ConnId) -> bool {
+        self.peers.conns.get(conn).is_some()
+    }
+
     /// The settings.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
@@ -230,13 +237,16 @@ impl Engine {
             Operation::Ready { topic, timeout } => {
                 Ok(self.begin_topic(now, topic, timeout, Want::Connected))
             }
-            Operation::Send(prepared) => {
-                self.begin_send(now, prepared, false, may_wait).map_err(Operation::Send)
-            }
+            Operation::Send(prepared) => self
+                .begin_send(now, prepared, false, may_wait)
+                .map_err(Operation::Send),
             Operation::Shutdown { .. } => unreachable!("handled above"),
         };
         self.settle(now);
-        accepted.map_err(|operation| Rejected { operation, error: SendError::full() })
+        accepted.map_err(|operation| Rejected {
+            operation,
+            error: SendError::full(),
+        })
     }
 
     /// Hands on permits that came free, sees whether a shutdown can go on, and puts the deadlines
@@ -251,8 +261,10 @@ impl Engine {
 
     fn hand_over_permit(&mut self) -> Option<OpId> {
         let ops = &self.ops;
-        let still_waits =
-            |op| ops.get(op).is_some_and(|op: &Op| op.state() == Some(State::Permit));
+        let still_waits = |op| {
+            ops.get(op)
+                .is_some_and(|op: &Op| op.state() == Some(State::Permit))
+        };
         self.permits
             .hand_over(still_waits)
             .or_else(|| self.oneway_permits.hand_over(still_waits))
@@ -262,7 +274,9 @@ impl Engine {
     fn expire(&mut self, now: Now) {
         loop {
             self.tidy();
-            let Some((_, timer)) = self.deadlines.pop_due(now.mono) else { return };
+            let Some((_, timer)) = self.deadlines.pop_due(now.mono) else {
+                return;
+            };
             match timer {
                 Timer::Heartbeat => self.heartbeat_due(now),
                 Timer::Lookup(lookup) => self.lookup_due(now, lookup),
@@ -290,7 +304,9 @@ impl Engine {
 
     /// Arms the one deadline of an operation.
     pub(crate) fn arm_op(&mut self, id: OpId, at: Instant) {
-        let Some(op) = self.ops.get_mut(id) else { return };
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
         if op.timer.replace(at).is_some() {
             self.deadlines.cancel();
         }

@@ -129,7 +129,11 @@ impl SendError {
 
     /// The error of everything that meets a producer which is shut down.
     pub fn closed(certainty: Certainty) -> Self {
-        Self::new(SendErrorKind::Closed, certainty, "the producer is shut down")
+        Self::new(
+            SendErrorKind::Closed,
+            certainty,
+            "the producer is shut down",
+        )
     }
 
     /// The error of a `try_` call that found no permit.
@@ -143,7 +147,10 @@ impl SendError {
     }
 
     pub(crate) fn with_attempts(mut self, attempts: Vec<AttemptReport>) -> Self {
-        self.0.code = attempts.iter().rev().find_map(|attempt| attempt.cause.code());
+        self.0.code = attempts
+            .iter()
+            .rev()
+            .find_map(|attempt| attempt.cause.code());
         self.0.attempts = attempts;
         self
     }
@@ -214,7 +221,9 @@ impl SendError {
             SendErrorKind::Broker => self.0.code.is_none_or(|code| {
                 code != ResponseCode::MESSAGE_ILLEGAL && code != ResponseCode::INVALID_PARAMETER
             }),
-            SendErrorKind::Closed | SendErrorKind::InvalidMessage | SendErrorKind::Selector => false,
+            SendErrorKind::Closed | SendErrorKind::InvalidMessage | SendErrorKind::Selector => {
+                false
+            }
         }
     }
 
@@ -230,9 +239,10 @@ impl AttemptFailure {
         match self {
             Self::BadAnswer(_) | Self::NoReply(_) | Self::NotStoredOk(_) => true,
             Self::Dropped { written, .. } | Self::Lost { written, .. } => *written,
-            Self::Answered { .. } | Self::Connect(_) | Self::ConnectTimeout(_) | Self::NoAddress => {
-                false
-            }
+            Self::Answered { .. }
+            | Self::Connect(_)
+            | Self::ConnectTimeout(_)
+            | Self::NoAddress => false,
         }
     }
 
@@ -283,11 +293,20 @@ macro_rules! invalid_message {
     };
 }
 
-invalid_message!(BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage);
+invalid_message!(
+    BatchError,
+    BatchProblem,
+    EncodeError,
+    InvalidBatch,
+    InvalidMessage
+);
 
 fn invalid(source: impl std::error::Error + Send + Sync + 'static) -> SendError {
-    let mut error =
-        SendError::new(SendErrorKind::InvalidMessage, Certainty::NotSent, source.to_string());
+    let mut error = SendError::new(
+        SendErrorKind::InvalidMessage,
+        Certainty::NotSent,
+        source.to_string(),
+    );
     error.0.source = Some(Arc::new(source));
     error
 }
@@ -325,7 +344,11 @@ impl fmt::Display for AttemptFailure {
             Self::Connect(kind) => write!(f, "connecting failed: {kind}"),
             Self::ConnectTimeout(time) => write!(f, "no connection within {time:.1?}"),
             Self::Dropped { why, written } => {
-                write!(f, "the connection was closed since {why}, {}", written_text(*written))
+                write!(
+                    f,
+                    "the connection was closed since {why}, {}",
+                    written_text(*written)
+                )
             }
             Self::Lost { cause, written } => write!(f, "{cause}, {}", written_text(*written)),
             Self::NoAddress => f.write_str("the route names no master for this broker"),

@@ -76,17 +76,30 @@ impl fmt::Display for Event {
             Self::ConnectFailed { address, error } => {
                 write!(f, "connecting to {address} failed: {error}")
             }
-            Self::Disconnected { address, reason: DisconnectReason::Theirs(cause) } => {
+            Self::Disconnected {
+                address,
+                reason: DisconnectReason::Theirs(cause),
+            } => {
                 write!(f, "disconnected from {address}: {cause}")
             }
-            Self::Disconnected { address, reason: DisconnectReason::Ours(why) } => {
+            Self::Disconnected {
+                address,
+                reason: DisconnectReason::Ours(why),
+            } => {
                 write!(f, "closed the connection to {address}: {why}")
             }
             Self::GoAway { address } => write!(f, "{address} asked us to go away"),
             Self::LateReply { address, opaque } => {
-                write!(f, "{address} answered request {opaque}, for which nobody waits")
+                write!(
+                    f,
+                    "{address} answered request {opaque}, for which nobody waits"
+                )
             }
-            Self::RouteChanged { topic, epoch, queues } => {
+            Self::RouteChanged {
+                topic,
+                epoch,
+                queues,
+            } => {
                 write!(f, "topic {topic} has {queues} queues (change {epoch})")
             }
             Self::RouteFailed { topic, error } => write!(f, "no new route for {topic}: {error}"),

@@ -73,9 +73,17 @@ impl Engine {
         });
         if !self.flushes.wait(id) {
             self.ops.remove(id);
-            self.outputs.push_back(Output::Complete { op: id, outcome: Outcome::Done });
+            let outcome = Outcome::Done;
+            self.outputs.push_back(Output::Complete {
+                op: id,
+                outcome,
+                spent: None,
+            });
         }
-        Accepted { op: id, admitted: true }
+        Accepted {
+            op: id,
+            admitted: true,
+        }
     }
 }
 

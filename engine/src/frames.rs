@@ -22,7 +22,9 @@ const HEAD_CHUNK: usize = 16 * 1024;
 impl Engine {
     /// Writes the frame of a send's present try.
     pub(crate) fn transmit_send(&mut self, now: Now, id: OpId, conn: ConnId) {
-        let Some(send) = self.ops.get(id).and_then(Op::as_send) else { return };
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
+            return;
+        };
         let Some(attempt) = &send.attempt else { return };
         let prepared = &send.prepared;
         let oneway = send.oneway;
@@ -49,13 +51,26 @@ impl Engine {
         };
         let body = prepared.body.clone();
         let opaque = self.pending.next_opaque();
-        let flags = if oneway { Flags::ONEWAY } else { Flags::REQUEST };
-        let head = match encode(&self.config, &mut self.heads, code.0, opaque, flags, &header, &body)
-        {
+        let flags = if oneway {
+            Flags::ONEWAY
+        } else {
+            Flags::REQUEST
+        };
+        let head = match encode(
+            &self.config,
+            &mut self.heads,
+            code.0,
+            opaque,
+            flags,
+            &header,
+            &body,
+        ) {
             Ok(head) => head,
             Err(error) => return self.fail_send(now, id, SendError::from(error)),
         };
-        let Some(seq) = self.push_frame(conn, head, body, oneway) else { return };
+        let Some(seq) = self.push_frame(conn, head, body, oneway) else {
+            return;
+        };
         if oneway {
             if let Some(link) = self.peers.conns.get_mut(conn) {
                 link.unwritten.push_back((seq, id));
@@ -64,7 +79,15 @@ impl Engine {
             return;
         }
         self.expect_answer(conn, opaque, Waiter::Op(id));
-        self.set_state(id, State::InFlight { conn, opaque, seq, since: now.mono });
+        self.set_state(
+            id,
+            State::InFlight {
+                conn,
+                opaque,
+                seq,
+                since: now.mono,
+            },
+        );
     }
 
     /// Writes a request of our own making and notes who waits for its answer.
@@ -80,9 +103,15 @@ impl Engine {
         let heads = &mut self.heads;
         // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
         // the waiter's deadline ends it.
-        if let Ok(head) =
-            encode(&self.config, heads, code.0, opaque, Flags::REQUEST, header, &body)
-        {
+        if let Ok(head) = encode(
+            &self.config,
+            heads,
+            code.0,
+            opaque,
+            Flags::REQUEST,
+            header,
+            &body,
+        ) {
             self.push_frame(conn, head, body, false);
             self.expect_answer(conn, opaque, waiter);
         }
@@ -125,7 +154,15 @@ impl Engine {
         let link = self.peers.conns.get_mut(conn)?;
         link.sent = FrameSeq(link.sent.0 + 1);
         let seq = link.sent;
-        self.outputs.push_back(Output::Transmit { conn, frame: Frame { seq, head, body, report } });
+        self.outputs.push_back(Output::Transmit {
+            conn,
+            frame: Frame {
+                seq,
+                head,
+                body,
+                report,
+            },
+        });
         Some(seq)
     }
 
@@ -138,7 +175,12 @@ impl Engine {
 
     /// Bytes arrived: takes the whole frames off their front.
     pub(crate) fn received(&mut self, now: Now, conn: ConnId, buffer: &mut BytesMut) {
-        if let Some(link) = self.peers.conns.get_mut(conn).filter(|_| !buffer.is_empty()) {
+        if let Some(link) = self
+            .peers
+            .conns
+            .get_mut(conn)
+            .filter(|_| !buffer.is_empty())
+        {
             link.received_at = now.mono;
             link.heartbeat_at = None;
             let peer = link.peer;
@@ -195,7 +237,10 @@ impl Engine {
     fn unmatched(&mut self, conn: ConnId, opaque: i32) {
         self.stats.late_replies += 1;
         if let Some(address) = self.peers.address_of(conn) {
-            let event = Event::LateReply { address: address.clone(), opaque };
+            let event = Event::LateReply {
+                address: address.clone(),
+                opaque,
+            };
             self.outputs.push_back(Output::Event(event));
         }
     }
@@ -222,6 +267,14 @@ fn encode(
         remark: None,
     };
     let limits = config.frame_limits;
-    encode_head(heads, config.serialize_type, &head, header, &[], body.len(), limits)?;
+    encode_head(
+        heads,
+        config.serialize_type,
+        &head,
+        header,
+        &[],
+        body.len(),
+        limits,
+    )?;
     Ok(heads.split().freeze())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{Message, MessageQueue, TopicName};
 
-use crate::error::SendError;
+use crate::error::{Certainty, SendError};
 use crate::event::Event;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
@@ -113,6 +113,9 @@ pub enum Output {
         op: OpId,
         /// How it ended.
         outcome: Outcome,
+        /// What was sent. It is handed out so that it is dropped where no lock is held: the drop
+        /// of a body may run the application's code.
+        spent: Option<Box<Prepared>>,
     },
     /// Dial. Answer with [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect {
@@ -220,6 +223,51 @@ pub enum CloseReason {
     Shutdown,
 }
 
+impl Outcome {
+    /// The outcome of a flush, a oneway send or [`Operation::Ready`].
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn into_done(self) -> Result<(), SendError> {
+        match self {
+            Self::Failed(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The outcome of a send.
+    ///
+    /// # Errors
+    /// What the send failed with.
+    pub fn into_receipt(self) -> Result<SendReceipt, SendError> {
+        match self {
+            Self::Sent(receipt) => Ok(*receipt),
+            Self::Failed(error) => Err(error),
+            _ => Err(SendError::closed(Certainty::Unknown)),
+        }
+    }
+
+    /// The outcome of [`Operation::PublishQueues`].
+    ///
+    /// # Errors
+    /// What the question failed with.
+    pub fn into_queues(self) -> Result<Arc<[MessageQueue]>, SendError> {
+        match self {
+            Self::Queues(queues) => Ok(queues),
+            Self::Failed(error) => Err(error),
+            _ => Err(SendError::closed(Certainty::NotSent)),
+        }
+    }
+
+    /// The outcome of a shutdown.
+    pub fn into_report(self) -> ShutdownReport {
+        match self {
+            Self::Shutdown(report) => report,
+            _ => ShutdownReport::default(),
+        }
+    }
+}
+
 impl Endpoint {
     /// Checks the form `host:port` and keeps it.
     ///
@@ -246,12 +294,17 @@ impl Endpoint {
     /// The host, without the brackets of an IPv6 literal.
     pub fn host(&self) -> &str {
         let host = self.0.rsplit_once(':').map_or(&*self.0, |(host, _)| host);
-        host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+        host.strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host)
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.0.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
+        self.0
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
+            .unwrap_or(0)
     }
 }
 

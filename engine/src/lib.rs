@@ -5,6 +5,7 @@ mod check;
 mod complete;
 mod config;
 mod deadline;
+pub mod driver;
 mod engine;
 mod error;
 mod event;

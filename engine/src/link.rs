@@ -32,7 +32,9 @@ impl Engine {
     pub(crate) fn wait_for(&mut self, id: PeerId, who: Waiting) {
         let live = self.ops.len() + self.routes.lookups.len();
         let (ops, lookups) = (&self.ops, &self.routes.lookups);
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         // Those who gave up leave their place behind; swept before the line is mostly that.
         if peer.waiting.len() > 2 * live + 64 {
             peer.waiting.retain(|waiting| match *waiting {
@@ -48,23 +50,35 @@ impl Engine {
         let decoder = FrameDecoder::new(self.config.frame_limits);
         let conn = self.peers.conns.insert(Conn::new(id, decoder, now.mono));
         self.arm_peer(id, Some(by));
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         peer.link = Link::Dialling(conn);
-        self.outputs.push_back(Output::Connect { conn, to: peer.address.clone(), by });
+        self.outputs.push_back(Output::Connect {
+            conn,
+            to: peer.address.clone(),
+            by,
+        });
     }
 
     pub(crate) fn connected(&mut self, now: Now, conn: ConnId) {
-        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        let Some(link) = self.peers.conns.get_mut(conn) else {
+            return;
+        };
         link.received_at = now.mono;
         let id = link.peer;
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         if peer.link != Link::Dialling(conn) {
             return;
         }
         peer.link = Link::Ready(conn);
         let is_broker = peer.is_broker;
         let waiting = std::mem::take(&mut peer.waiting);
-        let event = Event::Connected { address: peer.address.clone() };
+        let event = Event::Connected {
+            address: peer.address.clone(),
+        };
         self.outputs.push_back(Output::Event(event));
         self.arm_peer(id, None);
         if is_broker {
@@ -91,28 +105,29 @@ impl Engine {
     }
 
     pub(crate) fn connect_failed(&mut self, now: Now, conn: ConnId, kind: ErrorKind) {
-        let Some(link) = self.peers.conns.get(conn) else { return };
+        let Some(link) = self.peers.conns.get(conn) else {
+            return;
+        };
         let id = link.peer;
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         if peer.link != Link::Dialling(conn) {
             return;
         }
         peer.last_error = Some(kind);
         let waiting = std::mem::take(&mut peer.waiting);
-        let event = Event::ConnectFailed { address: peer.address.clone(), error: kind };
+        let event = Event::ConnectFailed {
+            address: peer.address.clone(),
+            error: kind,
+        };
         self.outputs.push_back(Output::Event(event));
         self.peers.conns.remove(conn);
         self.pause_dialling(now, id);
         self.fail_waiting(now, id, waiting, kind);
     }
 
-    fn fail_waiting(
-        &mut self,
-        now: Now,
-        id: PeerId,
-        waiting: VecDeque<Waiting>,
-        kind: ErrorKind,
-    ) {
+    fn fail_waiting(&mut self, now: Now, id: PeerId, waiting: VecDeque<Waiting>, kind: ErrorKind) {
         let Some(address) = self.peers.peers.get(id).map(|peer| peer.address.clone()) else {
             return;
         };
@@ -138,7 +153,9 @@ impl Engine {
     fn pause_dialling(&mut self, now: Now, id: PeerId) {
         let (min, max) = (self.config.reconnect_min, self.config.reconnect_max);
         let closing = self.closing.is_some();
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         peer.failures = peer.failures.saturating_add(1);
         let until = later(now.mono, back_off(peer.failures, min, max));
         peer.link = Link::BackOff { until };
@@ -147,13 +164,17 @@ impl Engine {
     }
 
     pub(crate) fn peer_due(&mut self, now: Now, id: PeerId) {
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         peer.timer = None;
         match peer.link {
             Link::BackOff { .. } => self.dial(now, id),
             Link::Dialling(conn) => {
-                self.outputs
-                    .push_back(Output::Disconnect { conn, why: CloseReason::DialTimeout });
+                self.outputs.push_back(Output::Disconnect {
+                    conn,
+                    why: CloseReason::DialTimeout,
+                });
                 self.connect_failed(now, conn, ErrorKind::TimedOut);
             }
             Link::Idle | Link::Ready(_) => {}
@@ -174,14 +195,19 @@ impl Engine {
 
     /// A connection is over: whoever waited for something on it fails at once (PROTOCOL E.8).
     fn lost(&mut self, now: Now, conn: ConnId, reason: DisconnectReason) {
-        let Some(link) = self.peers.conns.remove(conn) else { return };
+        let Some(link) = self.peers.conns.remove(conn) else {
+            return;
+        };
         let id = link.peer;
         let requests = self.pending.take_all(conn);
         let mut waiting = VecDeque::new();
         let mut address = None;
         if let Some(peer) = self.peers.peers.get_mut(id) {
             address = Some(peer.address.clone());
-            let event = Event::Disconnected { address: peer.address.clone(), reason };
+            let event = Event::Disconnected {
+                address: peer.address.clone(),
+                reason,
+            };
             self.outputs.push_back(Output::Event(event));
             if peer.link == Link::Ready(conn) || peer.link == Link::Dialling(conn) {
                 waiting = std::mem::take(&mut peer.waiting);
@@ -220,8 +246,7 @@ impl Engine {
                 self.lookup_failed(now, lookup, address.unwrap_or(&server), why);
             }
             Waiter::Op(op) => {
-                let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state)
-                else {
+                let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state) else {
                     return;
                 };
                 self.set_state(op, State::Running);
@@ -234,13 +259,17 @@ impl Engine {
     /// The server wants us elsewhere: no new request on this connection, and it is closed when the
     /// last answer is there (PROTOCOL E.13).
     pub(crate) fn leave(&mut self, now: Now, conn: ConnId) {
-        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        let Some(link) = self.peers.conns.get_mut(conn) else {
+            return;
+        };
         if !link.leaving {
             link.leaving = true;
             let id = link.peer;
             if let Some(peer) = self.peers.peers.get_mut(id) {
                 peer.link = Link::Idle;
-                let event = Event::GoAway { address: peer.address.clone() };
+                let event = Event::GoAway {
+                    address: peer.address.clone(),
+                };
                 self.outputs.push_back(Output::Event(event));
             }
         }
@@ -248,7 +277,9 @@ impl Engine {
     }
 
     pub(crate) fn close_if_left(&mut self, now: Now, conn: ConnId) {
-        let Some(link) = self.peers.conns.get(conn) else { return };
+        let Some(link) = self.peers.conns.get(conn) else {
+            return;
+        };
         if link.leaving && link.pending == 0 && link.unwritten.is_empty() {
             self.disconnect(now, conn, CloseReason::GoneAway);
         }
@@ -256,7 +287,9 @@ impl Engine {
 
     /// Frames were written: oneway sends among them are done.
     pub(crate) fn flushed(&mut self, now: Now, conn: ConnId, upto: FrameSeq) {
-        let Some(link) = self.peers.conns.get_mut(conn) else { return };
+        let Some(link) = self.peers.conns.get_mut(conn) else {
+            return;
+        };
         link.flushed = link.flushed.max(upto.min(link.sent));
         let upto = link.flushed;
         let mut done = Vec::new();
@@ -276,7 +309,9 @@ impl Engine {
     }
 
     fn arm_peer(&mut self, id: PeerId, at: Option<Instant>) {
-        let Some(peer) = self.peers.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
         if peer.timer == at {
             return;
         }
@@ -304,9 +339,7 @@ impl Engine {
 fn is_fault(reason: DisconnectReason) -> bool {
     !matches!(
         reason,
-        DisconnectReason::Ours(
-            CloseReason::GoneAway | CloseReason::Shutdown | CloseReason::Unused
-        )
+        DisconnectReason::Ours(CloseReason::GoneAway | CloseReason::Shutdown | CloseReason::Unused)
     )
 }
 

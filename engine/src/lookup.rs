@@ -25,11 +25,19 @@ impl Engine {
     /// Asks for a topic's route, unless that is under way.
     pub(crate) fn look_up(&mut self, now: Now, id: TopicId) {
         let deadline = later(now.mono, self.config.api_timeout);
-        let Some(topic) = self.routes.topics.get_mut(id) else { return };
+        let Some(topic) = self.routes.topics.get_mut(id) else {
+            return;
+        };
         if topic.lookup.is_some() {
             return;
         }
-        let lookup = Lookup { topic: id, fallback: false, deadline, timer: None, asked: Vec::new() };
+        let lookup = Lookup {
+            topic: id,
+            fallback: false,
+            deadline,
+            timer: None,
+            asked: Vec::new(),
+        };
         let lookup = self.routes.lookups.insert(lookup);
         topic.lookup = Some(lookup);
         self.ask_next(now, lookup);
@@ -37,7 +45,9 @@ impl Engine {
 
     /// Asks again after an error that speaks against the route, but not all the time.
     pub(crate) fn refresh(&mut self, now: Now, id: TopicId) {
-        let Some(topic) = self.routes.topics.get(id) else { return };
+        let Some(topic) = self.routes.topics.get(id) else {
+            return;
+        };
         let recently = |at: Instant| now.mono.saturating_duration_since(at) < REFRESH_PAUSE;
         if !topic.asked_at.is_some_and(recently) && self.closing.is_none() {
             self.look_up(now, id);
@@ -46,9 +56,13 @@ impl Engine {
 
     /// Puts the question to the next name server. Returns whether there was one.
     fn ask_next(&mut self, now: Now, id: LookupId) -> bool {
-        let Some(lookup) = self.routes.lookups.get(id) else { return false };
+        let Some(lookup) = self.routes.lookups.get(id) else {
+            return false;
+        };
         let peers = &self.peers;
-        let next = self.routes.next_server(lookup, |server| peers.is_doubtful(server));
+        let next = self
+            .routes
+            .next_server(lookup, |server| peers.is_doubtful(server));
         let Some(server) = next else { return false };
         self.ask(now, id, server);
         true
@@ -56,8 +70,13 @@ impl Engine {
 
     fn ask(&mut self, now: Now, id: LookupId, server: Endpoint) {
         let peer = self.peers.at(&server);
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
-        lookup.asked.push(Asked { server, failure: None });
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
+        lookup.asked.push(Asked {
+            server,
+            failure: None,
+        });
         self.arm_lookup(now, id);
         match self.reach(now, peer) {
             Some(conn) => self.ask_route(now, id, conn),
@@ -68,14 +87,18 @@ impl Engine {
     /// A name server gets an equal share of what is left, as long as there is another one, and one
     /// share stays for the send itself; the last one gets the rest. Its answer counts also later.
     fn arm_lookup(&mut self, now: Now, id: LookupId) {
-        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let Some(lookup) = self.routes.lookups.get(id) else {
+            return;
+        };
         let untried = self.routes.untried(lookup);
         let left = lookup.deadline.saturating_duration_since(now.mono);
         let at = match u32::try_from(untried) {
             Ok(0) | Err(_) => lookup.deadline,
             Ok(untried) => later(now.mono, left / (untried + 2)),
         };
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
         if lookup.timer.replace(at).is_some() {
             self.deadlines.cancel();
         }
@@ -84,9 +107,15 @@ impl Engine {
 
     /// Writes the question; the name server is connected.
     pub(crate) fn ask_route(&mut self, _now: Now, id: LookupId, conn: ConnId) {
-        let Some(lookup) = self.routes.lookups.get(id) else { return };
-        let Some(topic) = self.routes.topics.get(lookup.topic) else { return };
-        let Some(server) = self.peers.address_of(conn).cloned() else { return };
+        let Some(lookup) = self.routes.lookups.get(id) else {
+            return;
+        };
+        let Some(topic) = self.routes.topics.get(lookup.topic) else {
+            return;
+        };
+        let Some(server) = self.peers.address_of(conn).cloned() else {
+            return;
+        };
         let name = if lookup.fallback {
             self.config.create_topic_key.clone()
         } else {
@@ -97,7 +126,13 @@ impl Engine {
             accept_standard_json_only: Some(true),
         };
         let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
-        self.transmit_request(conn, code, &header, Bytes::new(), Waiter::Lookup(id, server));
+        self.transmit_request(
+            conn,
+            code,
+            &header,
+            Bytes::new(),
+            Waiter::Lookup(id, server),
+        );
     }
 
     /// A name server answered.
@@ -109,7 +144,9 @@ impl Engine {
         answer: &CommandView<'_>,
         body: &Bytes,
     ) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
         let fallback = lookup.fallback;
         match ResponseCode(answer.code) {
             ResponseCode::SUCCESS if !body.is_empty() => match TopicRoute::decode(body) {
@@ -135,31 +172,33 @@ impl Engine {
     }
 
     /// A name server did not help: on to the next one.
-    pub(crate) fn lookup_failed(
-        &mut self,
-        now: Now,
-        id: LookupId,
-        server: &Endpoint,
-        why: String,
-    ) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+    pub(crate) fn lookup_failed(&mut self, now: Now, id: LookupId, server: &Endpoint, why: String) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
         lookup.failed(server, why);
         if self.ask_next(now, id) {
             return;
         }
-        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let Some(lookup) = self.routes.lookups.get(id) else {
+            return;
+        };
         if lookup.outstanding() == 0 {
             self.end_lookup(now, id, None);
         }
     }
 
     pub(crate) fn lookup_due(&mut self, now: Now, id: LookupId) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
         lookup.timer = None;
         if lookup.deadline > now.mono && self.ask_next(now, id) {
             return;
         }
-        let Some(lookup) = self.routes.lookups.get_mut(id) else { return };
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
         if lookup.deadline <= now.mono {
             self.end_lookup(now, id, None);
         }
@@ -168,9 +207,13 @@ impl Engine {
     fn route_found(&mut self, now: Now, id: LookupId, mut route: TopicRoute, fallback: bool) {
         route.brokers.sort_by(|a, b| a.name.cmp(&b.name));
         route.queues.sort_by(|a, b| a.broker.cmp(&b.broker));
-        let Some(lookup) = self.routes.lookups.get(id) else { return };
+        let Some(lookup) = self.routes.lookups.get(id) else {
+            return;
+        };
         let at_most = fallback.then_some(self.config.default_topic_queues);
-        let Some(topic) = self.routes.topics.get_mut(lookup.topic) else { return };
+        let Some(topic) = self.routes.topics.get_mut(lookup.topic) else {
+            return;
+        };
         let unchanged = topic.route.as_ref() == Some(&route);
         if !unchanged || topic.publish.is_none() {
             let publish = Publish::from_route(&topic.name, &route, at_most);
@@ -189,18 +232,25 @@ impl Engine {
 
     /// A question is over: those who waited for the route go on, or fail.
     fn end_lookup(&mut self, now: Now, id: LookupId, found: Option<()>) {
-        let Some(lookup) = self.routes.lookups.remove(id) else { return };
+        let Some(lookup) = self.routes.lookups.remove(id) else {
+            return;
+        };
         if lookup.timer.is_some() {
             self.deadlines.cancel();
         }
         let topic_id = lookup.topic;
-        let Some(topic) = self.routes.topics.get_mut(topic_id) else { return };
+        let Some(topic) = self.routes.topics.get_mut(topic_id) else {
+            return;
+        };
         topic.lookup = None;
         topic.asked_at = Some(now.mono);
         let name = topic.name.clone();
         let waiting = std::mem::take(&mut topic.waiting);
         if found.is_none() {
-            let event = Event::RouteFailed { topic: name.clone(), error: lookup.describe() };
+            let event = Event::RouteFailed {
+                topic: name.clone(),
+                error: lookup.describe(),
+            };
             self.outputs.push_back(Output::Event(event));
         }
         for op in waiting {
@@ -211,7 +261,9 @@ impl Engine {
 
     /// Lets one who waited for the route go on with what is known now.
     fn route_settled(&mut self, now: Now, op: OpId, topic: TopicId, lookup: &Lookup) {
-        let Some(known) = self.routes.topics.get(topic) else { return };
+        let Some(known) = self.routes.topics.get(topic) else {
+            return;
+        };
         let publish = known.usable().cloned();
         let name = known.name.clone();
         let has_route = known.publish.is_some();
@@ -221,7 +273,10 @@ impl Engine {
             false => SendError::new(
                 SendErrorKind::NameServer,
                 Certainty::NotSent,
-                format!("no name server could be asked for topic {name}: {}", lookup.describe()),
+                format!(
+                    "no name server could be asked for topic {name}: {}",
+                    lookup.describe()
+                ),
             ),
         };
         match (self.ops.get(op).map(|op| &op.kind), publish) {
@@ -239,7 +294,9 @@ impl Engine {
     /// How the question for a topic stands, for an error text.
     pub(crate) fn describe_lookup(&self, id: TopicId) -> String {
         let topic = self.routes.topics.get(id);
-        let lookup = topic.and_then(|t| t.lookup).and_then(|id| self.routes.lookups.get(id));
+        let lookup = topic
+            .and_then(|t| t.lookup)
+            .and_then(|id| self.routes.lookups.get(id));
         lookup.map_or_else(|| "no name server was asked".to_owned(), Lookup::describe)
     }
 }

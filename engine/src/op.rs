@@ -87,7 +87,12 @@ pub(crate) enum State {
     /// A connection to its broker.
     Connecting(PeerId),
     /// The broker's answer.
-    InFlight { conn: ConnId, opaque: i32, seq: FrameSeq, since: Instant },
+    InFlight {
+        conn: ConnId,
+        opaque: i32,
+        seq: FrameSeq,
+        since: Instant,
+    },
     /// The end of a pause before the next try.
     Pausing,
     /// A permit.
@@ -111,6 +116,13 @@ impl Op {
     pub(crate) fn as_send_mut(&mut self) -> Option<&mut Send> {
         match &mut self.kind {
             Kind::Send(send) => Some(send),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_prepared(self) -> Option<Box<Prepared>> {
+        match self.kind {
+            Kind::Send(send) => Some(send.prepared),
             _ => None,
         }
     }

@@ -83,7 +83,11 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self { peers: Slab::new(), conns: Slab::new(), by_address: FxHashMap::default() }
+        Self {
+            peers: Slab::new(),
+            conns: Slab::new(),
+            by_address: FxHashMap::default(),
+        }
     }
 
     /// The peer at an address, made when it is new.
@@ -113,7 +117,10 @@ impl Peers {
     /// Whether a message should rather not go there: its last connection failed, and nothing has
     /// arrived from it since.
     pub(crate) fn is_doubtful(&self, address: &Endpoint) -> bool {
-        let peer = self.by_address.get(address).and_then(|id| self.peers.get(*id));
+        let peer = self
+            .by_address
+            .get(address)
+            .and_then(|id| self.peers.get(*id));
         peer.is_some_and(|peer| peer.failures > 0)
     }
 
@@ -141,7 +148,8 @@ impl Conn {
 
 /// The pause after so many failures in a row: doubling, bounded.
 pub(crate) fn back_off(failures: u32, min: Duration, max: Duration) -> Duration {
-    min.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max)
+    min.saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(max)
 }
 
 #[cfg(test)]
@@ -151,7 +159,9 @@ mod tests {
     #[test]
     fn the_pause_between_dials_doubles_up_to_its_bound() {
         let ms = Duration::from_millis;
-        let pauses: Vec<_> = [1, 2, 3, 6, 99].map(|n| back_off(n, ms(100), ms(2000))).into();
+        let pauses: Vec<_> = [1, 2, 3, 6, 99]
+            .map(|n| back_off(n, ms(100), ms(2000)))
+            .into();
         assert_eq!(pauses, [ms(100), ms(200), ms(400), ms(2000), ms(2000)]);
     }
 }

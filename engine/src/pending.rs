@@ -57,14 +57,20 @@ impl Pending {
     /// Takes all requests of a connection, in the order in which they were numbered.
     pub(crate) fn take_all(&mut self, conn: ConnId) -> Vec<Waiter> {
         let last = self.last;
-        let of_conn = self.requests.iter().filter(|(_, request)| request.conn == conn);
+        let of_conn = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.conn == conn);
         let mut gone: Vec<i32> = of_conn.map(|(opaque, _)| *opaque).collect();
         // Numbers wrap: the oldest is the one furthest behind the last.
         gone.sort_unstable_by_key(|opaque| std::cmp::Reverse(last.wrapping_sub(*opaque)));
-        gone.iter().filter_map(|opaque| self.take(conn, *opaque)).collect()
+        gone.iter()
+            .filter_map(|opaque| self.take(conn, *opaque))
+            .collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.requests.len()
     }
 
@@ -85,7 +91,10 @@ mod tests {
     #[test]
     fn numbers_wrap_and_skip_those_in_use() {
         let conn = ConnId::new(0, 0);
-        let mut pending = Pending { last: i32::MAX - 1, ..Pending::default() };
+        let mut pending = Pending {
+            last: i32::MAX - 1,
+            ..Pending::default()
+        };
         pending.insert(i32::MIN, conn, op(0));
         assert_eq!(pending.next_opaque(), i32::MAX);
         assert_eq!(pending.next_opaque(), i32::MIN + 1);
@@ -105,7 +114,10 @@ mod tests {
     #[test]
     fn a_lost_connection_gives_up_its_requests_in_their_order_across_a_wrap() {
         let conn = ConnId::new(0, 0);
-        let mut pending = Pending { last: i32::MAX - 2, ..Pending::default() };
+        let mut pending = Pending {
+            last: i32::MAX - 2,
+            ..Pending::default()
+        };
         for n in 0..5 {
             let opaque = pending.next_opaque();
             pending.insert(opaque, conn, op(n));

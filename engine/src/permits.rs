@@ -25,7 +25,14 @@ struct Waiting {
 
 impl Permits {
     pub(crate) const fn new(max_count: usize, max_bytes: usize) -> Self {
-        Self { max_count, max_bytes, count: 0, bytes: 0, waiting: VecDeque::new(), gone: 0 }
+        Self {
+            max_count,
+            max_bytes,
+            count: 0,
+            bytes: 0,
+            waiting: VecDeque::new(),
+            gone: 0,
+        }
     }
 
     /// Takes a permit at once if nobody waits and there is room.
@@ -134,7 +141,11 @@ mod tests {
             permits.wait(op(n), 1);
             permits.leave(|_| false);
         }
-        assert!(permits.waiting.len() <= 130, "{} left in line", permits.waiting.len());
+        assert!(
+            permits.waiting.len() <= 130,
+            "{} left in line",
+            permits.waiting.len()
+        );
         permits.give_back(1);
         assert_eq!(permits.hand_over(|_| false), None);
         assert_eq!((permits.count(), permits.bytes()), (0, 0));

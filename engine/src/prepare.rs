@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{
-    Batch, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId, compress, property, topic,
+    Batch, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId, compress, property,
+    topic,
 };
 
 use crate::config::Config;
@@ -60,7 +61,10 @@ impl Prepared {
         let number = |name| properties.get(name).filter(|_| retried)?.parse().ok();
         let reconsume_times = number(property::RECONSUME_TIME);
         let max_reconsume_times = number(property::MAX_RECONSUME_TIMES);
-        let message_id = properties.get(property::UNIQ_KEY).unwrap_or_default().to_owned();
+        let message_id = properties
+            .get(property::UNIQ_KEY)
+            .unwrap_or_default()
+            .to_owned();
         let (body, mut sys_flag) = squeeze(config, message.body());
         if half {
             sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);
@@ -94,10 +98,17 @@ impl Prepared {
         batch.stamp(unique_id);
         let mut body = BytesMut::new();
         batch.encode(&mut body)?;
-        let ids = batch.messages().iter().filter_map(|m| m.properties().get(property::UNIQ_KEY));
+        let ids = batch
+            .messages()
+            .iter()
+            .filter_map(|m| m.properties().get(property::UNIQ_KEY));
         let message_id = ids.collect::<Vec<_>>().join(",");
         let mut properties = String::from(property::WAIT);
-        properties.push_str(if batch.waits_for_store() { "\u{1}true" } else { "\u{1}false" });
+        properties.push_str(if batch.waits_for_store() {
+            "\u{1}true"
+        } else {
+            "\u{1}false"
+        });
         Ok(Self {
             topic: batch.topic().clone(),
             target: Target::of(batch.placement(), batch.messages().first()),
@@ -147,9 +158,10 @@ fn squeeze(config: &Config, plain: &Bytes) -> (Bytes, SysFlag) {
         return (plain.clone(), SysFlag::default());
     }
     match compress(config.compression, config.compression_level, plain) {
-        Ok(small) if small.len() < plain.len() => {
-            (small.into(), config.compression.sys_flag().with(SysFlag::COMPRESSED))
-        }
+        Ok(small) if small.len() < plain.len() => (
+            small.into(),
+            config.compression.sys_flag().with(SysFlag::COMPRESSED),
+        ),
         _ => (plain.clone(), SysFlag::default()),
     }
 }

@@ -42,7 +42,11 @@ impl Publish {
                 Some((broker.name.as_str(), address))
             })
             .collect();
-        let mut publish = Self { queues: Arc::new([]), owners: Vec::new(), brokers: Vec::new() };
+        let mut publish = Self {
+            queues: Arc::new([]),
+            owners: Vec::new(),
+            brokers: Vec::new(),
+        };
         let mut queues = Vec::new();
         for (name, count) in counts(route, &masters) {
             let count = at_most.map_or(count, |most| count.min(most));
@@ -78,7 +82,10 @@ impl Publish {
     ) {
         let known = self.brokers.iter().position(|broker| &*broker.name == name);
         let owner = known.unwrap_or_else(|| {
-            self.brokers.push(Broker { name: name.into(), address: address.cloned() });
+            self.brokers.push(Broker {
+                name: name.into(),
+                address: address.cloned(),
+            });
             self.brokers.len() - 1
         });
         for id in 0..count {
@@ -86,18 +93,23 @@ impl Publish {
                 return;
             }
             let broker = self.brokers[owner].name.clone();
-            queues.push(MessageQueue { topic: topic.clone(), broker, id });
+            queues.push(MessageQueue {
+                topic: topic.clone(),
+                broker,
+                id,
+            });
             self.owners.push(owner as u32);
         }
     }
 }
 
 /// Broker names and their numbers of queues, in the order of C.4.
-fn counts<'a>(
-    route: &'a TopicRoute,
-    masters: &BTreeMap<&str, Endpoint>,
-) -> Vec<(&'a str, i32)> {
-    if let Some(order) = route.order_conf.as_deref().filter(|order| !order.is_empty()) {
+fn counts<'a>(route: &'a TopicRoute, masters: &BTreeMap<&str, Endpoint>) -> Vec<(&'a str, i32)> {
+    if let Some(order) = route
+        .order_conf
+        .as_deref()
+        .filter(|order| !order.is_empty())
+    {
         // `name:n;name:n`; a malformed item is skipped (C.4 rule 1).
         return order
             .split(';')
@@ -108,7 +120,9 @@ fn counts<'a>(
     let mut counts: Vec<_> = route
         .queues
         .iter()
-        .filter(|queue| queue.perm & perm::WRITE != 0 && masters.contains_key(queue.broker.as_str()))
+        .filter(|queue| {
+            queue.perm & perm::WRITE != 0 && masters.contains_key(queue.broker.as_str())
+        })
         .map(|queue| (queue.broker.as_str(), queue.write_queues))
         .collect();
     counts.sort_by_key(|(name, _)| *name);
@@ -122,7 +136,11 @@ mod tests {
     fn names(route: &str, at_most: Option<i32>) -> Vec<String> {
         let route = TopicRoute::decode(route.as_bytes()).unwrap();
         let publish = Publish::from_route(&TopicName::new("T").unwrap(), &route, at_most);
-        publish.queues.iter().map(|queue| format!("{}:{}", queue.broker, queue.id)).collect()
+        publish
+            .queues
+            .iter()
+            .map(|queue| format!("{}:{}", queue.broker, queue.id))
+            .collect()
     }
 
     fn route(queues: &str, order: &str) -> String {
@@ -142,25 +160,42 @@ mod tests {
 
     #[test]
     fn queues_come_sorted_by_broker_from_writable_masters_alone() {
-        let queues = [queue("b", 6, 1), queue("a", 2, 2), queue("no-master", 6, 4), queue("c", 6, 1)];
-        assert_eq!(names(&route(&queues.join(","), "null"), None), ["a:0", "a:1", "b:0"]);
+        let queues = [
+            queue("b", 6, 1),
+            queue("a", 2, 2),
+            queue("no-master", 6, 4),
+            queue("c", 6, 1),
+        ];
+        assert_eq!(
+            names(&route(&queues.join(","), "null"), None),
+            ["a:0", "a:1", "b:0"]
+        );
         assert_eq!(names(&route(&queue("a", 4, 4), "null"), None), [""; 0]);
     }
 
     #[test]
     fn the_route_of_a_default_topic_is_clamped() {
-        assert_eq!(names(&route(&queue("a", 7, 8), "null"), Some(2)), ["a:0", "a:1"]);
+        assert_eq!(
+            names(&route(&queue("a", 7, 8), "null"), Some(2)),
+            ["a:0", "a:1"]
+        );
     }
 
     #[test]
     fn an_order_configuration_wins_and_its_broken_items_are_skipped() {
         let conf = r#""b:1;a:2;;junk;x:y;a""#;
-        assert_eq!(names(&route(&queue("a", 6, 4), conf), None), ["b:0", "a:0", "a:1"]);
+        assert_eq!(
+            names(&route(&queue("a", 6, 4), conf), None),
+            ["b:0", "a:0", "a:1"]
+        );
     }
 
     #[test]
     fn a_claim_of_two_billion_queues_is_bounded() {
-        assert_eq!(names(&route(&queue("a", 6, 2_147_483_647), "null"), None).len(), MAX_QUEUES);
+        assert_eq!(
+            names(&route(&queue("a", 6, 2_147_483_647), "null"), None).len(),
+            MAX_QUEUES
+        );
         assert_eq!(names(&route(&queue("a", 6, -5), "null"), None).len(), 0);
     }
 }

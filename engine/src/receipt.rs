@@ -105,7 +105,11 @@ impl SendReceipt {
             status,
             message_id,
             offset_message_id: header.msg_id.into_owned(),
-            queue: MessageQueue { topic: topic.clone(), broker: broker.clone(), id: header.queue_id },
+            queue: MessageQueue {
+                topic: topic.clone(),
+                broker: broker.clone(),
+                id: header.queue_id,
+            },
             queue_offset: header.queue_offset,
             transaction_id: header.transaction_id.map(Into::into),
             recall_handle: header.recall_handle.map(Into::into),
@@ -113,7 +117,9 @@ impl SendReceipt {
                 .region
                 .filter(|region| !region.is_empty())
                 .filter(|region| region != DEFAULT_REGION)
-                .map_or(Cow::Borrowed(DEFAULT_REGION), |region| Cow::Owned(region.into_owned())),
+                .map_or(Cow::Borrowed(DEFAULT_REGION), |region| {
+                    Cow::Owned(region.into_owned())
+                }),
             trace_on: extras.trace_on,
             attempts,
         })

@@ -42,7 +42,10 @@ pub(crate) fn next_step(
 fn is_worth_another(config: &Config, failure: &AttemptFailure) -> bool {
     match failure {
         // GO_AWAY twice is a failed send, and the server has not looked at the message (E.13).
-        AttemptFailure::Answered { code: ResponseCode::GO_AWAY, .. } => true,
+        AttemptFailure::Answered {
+            code: ResponseCode::GO_AWAY,
+            ..
+        } => true,
         AttemptFailure::Answered { code, .. } => config.retry_codes.contains(code),
         // A success that cannot be read: the message is there (E.12, last row).
         AttemptFailure::BadAnswer(_) => false,
@@ -56,7 +59,9 @@ fn pause_after(failure: &AttemptFailure, tries: u32) -> Duration {
         AttemptFailure::Answered {
             code: ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL,
             ..
-        } => (FLOW_CONTROL_PAUSE * (1 << tries.saturating_sub(1).min(8))).min(FLOW_CONTROL_PAUSE_MAX),
+        } => {
+            (FLOW_CONTROL_PAUSE * (1 << tries.saturating_sub(1).min(8))).min(FLOW_CONTROL_PAUSE_MAX)
+        }
         _ => Duration::ZERO,
     }
 }
@@ -78,11 +83,17 @@ mod tests {
     }
 
     fn answered(code: ResponseCode) -> AttemptFailure {
-        AttemptFailure::Answered { code, remark: String::new() }
+        AttemptFailure::Answered {
+            code,
+            remark: String::new(),
+        }
     }
 
     fn lost(written: bool) -> AttemptFailure {
-        AttemptFailure::Lost { cause: CloseCause::PeerClosed, written }
+        AttemptFailure::Lost {
+            cause: CloseCause::PeerClosed,
+            written,
+        }
     }
 
     /// One row a line of E.10 and E.12, in their order: failure, and whether it is tried again
@@ -91,7 +102,11 @@ mod tests {
     fn each_outcome_of_a_try_is_followed_as_the_table_says() {
         let again = Step::Again(Duration::ZERO);
         let rows = [
-            (AttemptFailure::NotStoredOk(SendStatus::FlushDiskTimeout), again, again),
+            (
+                AttemptFailure::NotStoredOk(SendStatus::FlushDiskTimeout),
+                again,
+                again,
+            ),
             (answered(ResponseCode::TOPIC_NOT_EXIST), again, again),
             (answered(ResponseCode::SERVICE_NOT_AVAILABLE), again, again),
             (answered(ResponseCode::SYSTEM_ERROR), again, again),
@@ -99,23 +114,54 @@ mod tests {
             (answered(ResponseCode::NO_BUYER_ID), again, again),
             (answered(ResponseCode::NOT_IN_CURRENT_UNIT), again, again),
             (answered(ResponseCode::GO_AWAY), again, again),
-            (answered(ResponseCode::MESSAGE_ILLEGAL), Step::GiveUp, Step::GiveUp),
-            (answered(ResponseCode::INVALID_PARAMETER), Step::GiveUp, Step::GiveUp),
+            (
+                answered(ResponseCode::MESSAGE_ILLEGAL),
+                Step::GiveUp,
+                Step::GiveUp,
+            ),
+            (
+                answered(ResponseCode::INVALID_PARAMETER),
+                Step::GiveUp,
+                Step::GiveUp,
+            ),
             (answered(ResponseCode(-7)), Step::GiveUp, Step::GiveUp),
-            (AttemptFailure::Connect(ErrorKind::ConnectionRefused), again, again),
+            (
+                AttemptFailure::Connect(ErrorKind::ConnectionRefused),
+                again,
+                again,
+            ),
             (AttemptFailure::ConnectTimeout(LEFT), again, again),
             (AttemptFailure::NoAddress, again, again),
             (AttemptFailure::NoReply(LEFT), again, Step::GiveUp),
             (lost(false), again, again),
             (lost(true), again, Step::GiveUp),
-            (AttemptFailure::Dropped { why: CloseReason::Silent, written: true }, again, Step::GiveUp),
-            (AttemptFailure::BadAnswer("no msgId".into()), Step::GiveUp, Step::GiveUp),
+            (
+                AttemptFailure::Dropped {
+                    why: CloseReason::Silent,
+                    written: true,
+                },
+                again,
+                Step::GiveUp,
+            ),
+            (
+                AttemptFailure::BadAnswer("no msgId".into()),
+                Step::GiveUp,
+                Step::GiveUp,
+            ),
         ];
         for (failure, at_least_once, not_after_write) in rows {
             let mut config = config();
-            assert_eq!(next_step(&config, &failure, 1, LEFT), at_least_once, "{failure}");
+            assert_eq!(
+                next_step(&config, &failure, 1, LEFT),
+                at_least_once,
+                "{failure}"
+            );
             config.retry = Retry::NotAfterWrite;
-            assert_eq!(next_step(&config, &failure, 1, LEFT), not_after_write, "{failure}");
+            assert_eq!(
+                next_step(&config, &failure, 1, LEFT),
+                not_after_write,
+                "{failure}"
+            );
         }
     }
 
@@ -124,20 +170,31 @@ mod tests {
         let busy = answered(ResponseCode::SYSTEM_BUSY);
         let mut config = config();
         config.retries = 9;
-        let pauses: Vec<_> = (1..6).map(|tries| next_step(&config, &busy, tries, LEFT)).collect();
+        let pauses: Vec<_> = (1..6)
+            .map(|tries| next_step(&config, &busy, tries, LEFT))
+            .collect();
         assert_eq!(
             pauses,
             [50, 100, 200, 400, 400].map(|ms| Step::Again(Duration::from_millis(ms)))
         );
-        assert_eq!(next_step(&config, &busy, 1, Duration::from_millis(50)), Step::GiveUp);
+        assert_eq!(
+            next_step(&config, &busy, 1, Duration::from_millis(50)),
+            Step::GiveUp
+        );
     }
 
     #[test]
     fn tries_and_time_both_end_it() {
         let failure = AttemptFailure::Connect(ErrorKind::ConnectionRefused);
         let config = config();
-        assert_eq!(next_step(&config, &failure, 2, LEFT), Step::Again(Duration::ZERO));
+        assert_eq!(
+            next_step(&config, &failure, 2, LEFT),
+            Step::Again(Duration::ZERO)
+        );
         assert_eq!(next_step(&config, &failure, 3, LEFT), Step::GiveUp);
-        assert_eq!(next_step(&config, &failure, 1, Duration::ZERO), Step::GiveUp);
+        assert_eq!(
+            next_step(&config, &failure, 1, Duration::ZERO),
+            Step::GiveUp
+        );
     }
 }

@@ -158,12 +158,18 @@ impl Topic {
 
 impl Lookup {
     pub(crate) fn outstanding(&self) -> usize {
-        self.asked.iter().filter(|asked| asked.failure.is_none()).count()
+        self.asked
+            .iter()
+            .filter(|asked| asked.failure.is_none())
+            .count()
     }
 
     /// Notes that a name server did not help.
     pub(crate) fn failed(&mut self, server: &Endpoint, why: String) {
-        let open = self.asked.iter_mut().find(|a| a.server == *server && a.failure.is_none());
+        let open = self
+            .asked
+            .iter_mut()
+            .find(|a| a.server == *server && a.failure.is_none());
         if let Some(asked) = open {
             asked.failure = Some(why);
         }

@@ -48,8 +48,9 @@ mod tests {
     #[test]
     fn queues_are_taken_in_turn_also_when_the_counter_wraps() {
         let mut counter = u32::MAX - 1;
-        let picks: Vec<_> =
-            (0..5).map(|_| next_queue(&publish(), &mut counter, None, |_| true).unwrap()).collect();
+        let picks: Vec<_> = (0..5)
+            .map(|_| next_queue(&publish(), &mut counter, None, |_| true).unwrap())
+            .collect();
         assert_eq!(picks, [2, 3, 0, 1, 2]);
     }
 
@@ -57,7 +58,10 @@ mod tests {
     fn a_retry_avoids_the_broker_that_failed_unless_it_is_the_only_one() {
         let publish = publish();
         assert_eq!(next_queue(&publish, &mut 0, Some("a"), |_| true), Some(2));
-        assert_eq!(next_queue(&publish, &mut 0, Some("a"), |b| &*b.name == "a"), Some(2));
+        assert_eq!(
+            next_queue(&publish, &mut 0, Some("a"), |b| &*b.name == "a"),
+            Some(2)
+        );
         let one = TopicRoute::decode(
             br#"{"brokerDatas":[{"brokerName":"a","brokerAddrs":{"0":"h:1"}}],
                 "queueDatas":[{"brokerName":"a","perm":6,"writeQueueNums":2}]}"#,
@@ -70,7 +74,10 @@ mod tests {
     #[test]
     fn brokers_that_cannot_be_reached_are_passed_over_while_others_can() {
         let publish = publish();
-        assert_eq!(next_queue(&publish, &mut 0, None, |b| &*b.name == "b"), Some(2));
+        assert_eq!(
+            next_queue(&publish, &mut 0, None, |b| &*b.name == "b"),
+            Some(2)
+        );
         assert_eq!(next_queue(&publish, &mut 0, None, |_| false), Some(0));
     }
 
@@ -79,7 +86,10 @@ mod tests {
         assert_eq!(by_hash(7, 4), Some(3));
         assert_eq!(by_hash(-7, 4), Some(3));
         assert_eq!(by_hash(i32::MIN, 3), Some(2));
-        assert_eq!(by_hash(java_hash("order-1"), 4), by_hash(java_hash("order-1"), 4));
+        assert_eq!(
+            by_hash(java_hash("order-1"), 4),
+            by_hash(java_hash("order-1"), 4)
+        );
         assert_eq!(by_hash(1, 0), None);
     }
 }

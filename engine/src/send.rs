@@ -30,7 +30,11 @@ impl Engine {
         may_wait: bool,
     ) -> Result<Accepted, Box<Prepared>> {
         let weight = prepared.weight();
-        let pool = if oneway { &mut self.oneway_permits } else { &mut self.permits };
+        let pool = if oneway {
+            &mut self.oneway_permits
+        } else {
+            &mut self.permits
+        };
         let admitted = pool.try_take(weight);
         if !admitted && !may_wait {
             return Err(prepared);
@@ -63,9 +67,15 @@ impl Engine {
     /// The route of its topic, or a place in the line for it.
     fn find_route(&mut self, now: Now, id: OpId) {
         let Some(op) = self.ops.get(id) else { return };
-        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else { return };
-        let topic_id = self.routes.topic(&send.prepared.topic, now.mono, &mut self.rng);
-        let Some(topic) = self.routes.topics.get_mut(topic_id) else { return };
+        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
+            return;
+        };
+        let topic_id = self
+            .routes
+            .topic(&send.prepared.topic, now.mono, &mut self.rng);
+        let Some(topic) = self.routes.topics.get_mut(topic_id) else {
+            return;
+        };
         topic.used_at = now.mono;
         if let Some(publish) = topic.usable().cloned() {
             self.choose(now, id, topic_id, &publish);
@@ -79,14 +89,21 @@ impl Engine {
 
     /// The queue for the next try (PROTOCOL F). A message with a queue of its own stays with it.
     pub(crate) fn choose(&mut self, now: Now, id: OpId, topic: TopicId, publish: &Arc<Publish>) {
-        let Some(send) = self.ops.get(id).and_then(Op::as_send) else { return };
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
+            return;
+        };
         let index = match &send.prepared.target {
             Target::Any => {
-                let Some(topic) = self.routes.topics.get_mut(topic) else { return };
+                let Some(topic) = self.routes.topics.get_mut(topic) else {
+                    return;
+                };
                 let avoid = send.attempt.as_ref().map(|attempt| &*attempt.broker);
                 let peers = &self.peers;
                 select::next_queue(publish, &mut topic.counter, avoid, |broker| {
-                    broker.address.as_ref().is_some_and(|address| !peers.is_doubtful(address))
+                    broker
+                        .address
+                        .as_ref()
+                        .is_some_and(|address| !peers.is_doubtful(address))
                 })
             }
             Target::Hash(hash) => select::by_hash(*hash, publish.queues.len()),
@@ -104,8 +121,10 @@ impl Engine {
             Target::Select(message) => {
                 let chosen = send.chosen.filter(|index| *index < publish.queues.len());
                 if chosen.is_none() {
-                    let ask =
-                        Ask::SelectQueue { queues: publish.queues.clone(), message: message.clone() };
+                    let ask = Ask::SelectQueue {
+                        queues: publish.queues.clone(),
+                        message: message.clone(),
+                    };
                     self.set_state(id, State::Asking);
                     if let Some(deadline) = self.ops.get(id).and_then(|op| op.deadline) {
                         self.arm_op(id, deadline);
@@ -130,15 +149,23 @@ impl Engine {
 
     /// The application's closure has chosen (PROTOCOL F.3, E.5 "selector").
     pub(crate) fn selected(&mut self, now: Now, id: OpId, answer: Answer) {
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else { return };
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
         if send.state != State::Asking {
             return;
         }
         let why = match answer {
             Answer::Queue(Some(index)) => {
                 send.chosen = Some(index);
-                let topic = self.routes.topic(&send.prepared.topic, now.mono, &mut self.rng);
-                let publish = self.routes.topics.get(topic).and_then(|topic| topic.usable());
+                let topic = self
+                    .routes
+                    .topic(&send.prepared.topic, now.mono, &mut self.rng);
+                let publish = self
+                    .routes
+                    .topics
+                    .get(topic)
+                    .and_then(|topic| topic.usable());
                 match publish.cloned() {
                     Some(publish) if index < publish.queues.len() => {
                         return self.choose(now, id, topic, &publish);
@@ -156,7 +183,9 @@ impl Engine {
 
     fn begin_attempt(&mut self, now: Now, id: OpId, attempt: Attempt) {
         let by = self.attempt_deadline(now, id);
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else { return };
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
         send.tries += 1;
         send.gone_away = false;
         send.attempt = Some(attempt);
@@ -166,13 +195,22 @@ impl Engine {
 
     /// When the next try must be over (DESIGN 6, deadline).
     fn attempt_deadline(&self, now: Now, id: OpId) -> Instant {
-        let Some(op) = self.ops.get(id) else { return now.mono };
-        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else { return now.mono };
+        let Some(op) = self.ops.get(id) else {
+            return now.mono;
+        };
+        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
+            return now.mono;
+        };
         let left = deadline.saturating_duration_since(now.mono);
         let share = match self.config.attempt_timeout {
             AttemptTimeout::At(most) => most,
             AttemptTimeout::Split => {
-                left / self.config.retries.saturating_add(1).saturating_sub(send.tries).max(1)
+                left / self
+                    .config
+                    .retries
+                    .saturating_add(1)
+                    .saturating_sub(send.tries)
+                    .max(1)
             }
             AttemptTimeout::Whole => left,
         };
@@ -181,8 +219,13 @@ impl Engine {
 
     /// Sends the try that was begun, now or as soon as its broker is connected.
     fn dispatch(&mut self, now: Now, id: OpId) {
-        let Some(send) = self.ops.get(id).and_then(Op::as_send) else { return };
-        let address = send.attempt.as_ref().and_then(|attempt| attempt.address.as_ref());
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
+            return;
+        };
+        let address = send
+            .attempt
+            .as_ref()
+            .and_then(|attempt| attempt.address.as_ref());
         let Some(address) = address else {
             return self.attempt_failed(now, id, AttemptFailure::NoAddress);
         };
@@ -207,7 +250,9 @@ impl Engine {
         conn: ConnId,
         answer: &CommandView<'_>,
     ) {
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else { return };
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
         send.state = State::Running;
         let code = ResponseCode(answer.code);
         let Some(status) = SendStatus::of(code) else {
@@ -246,8 +291,12 @@ impl Engine {
 
     /// A try failed: another one, now or after a pause, or the end (PROTOCOL E.10).
     pub(crate) fn attempt_failed(&mut self, now: Now, id: OpId, failure: AttemptFailure) {
-        let Some(op) = self.ops.get_mut(id) else { return };
-        let left = op.deadline.map_or(Duration::ZERO, |d| d.saturating_duration_since(now.mono));
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
+        let left = op
+            .deadline
+            .map_or(Duration::ZERO, |d| d.saturating_duration_since(now.mono));
         let Some(send) = op.as_send_mut() else { return };
         send.state = State::Running;
         let step = next_step(&self.config, &failure, send.tries, left);
@@ -261,7 +310,9 @@ impl Engine {
             });
         }
         if suspect {
-            let topic = self.routes.topic(&send.prepared.topic, now.mono, &mut self.rng);
+            let topic = self
+                .routes
+                .topic(&send.prepared.topic, now.mono, &mut self.rng);
             self.refresh(now, topic);
         }
         match step {
@@ -280,7 +331,9 @@ impl Engine {
 
     /// No more tries: the success that was not good enough, if there is one, else the error.
     fn give_up(&mut self, now: Now, id: OpId) {
-        let Some(op) = self.ops.get_mut(id) else { return };
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
         let elapsed = now.mono.saturating_duration_since(op.since);
         let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
         let Some(send) = op.as_send_mut() else { return };
@@ -298,19 +351,29 @@ impl Engine {
     pub(crate) fn send_due(&mut self, now: Now, id: OpId) {
         let Some(op) = self.ops.get(id) else { return };
         let Some(send) = op.as_send() else { return };
-        let since = send.attempt.as_ref().map_or(op.since, |attempt| attempt.began);
+        let since = send
+            .attempt
+            .as_ref()
+            .map_or(op.since, |attempt| attempt.began);
         let elapsed = now.mono.saturating_duration_since(since);
         match send.state {
             State::Connecting(peer) => {
                 let failure = match self.peers.peers.get(peer) {
                     Some(peer) if matches!(peer.link, Link::BackOff { .. }) => {
-                        AttemptFailure::Connect(peer.last_error.unwrap_or(std::io::ErrorKind::Other))
+                        AttemptFailure::Connect(
+                            peer.last_error.unwrap_or(std::io::ErrorKind::Other),
+                        )
                     }
                     _ => AttemptFailure::ConnectTimeout(elapsed),
                 };
                 self.attempt_failed(now, id, failure);
             }
-            State::InFlight { conn, opaque, seq, since } => {
+            State::InFlight {
+                conn,
+                opaque,
+                seq,
+                since,
+            } => {
                 self.reply_overdue(now, id, conn, opaque, seq, since);
             }
             State::Pausing => self.find_route(now, id),
@@ -343,7 +406,10 @@ impl Engine {
                 _ => None,
             };
             if let Some(why) = close.filter(|_| link.flushed < seq) {
-                failure = AttemptFailure::Dropped { why, written: false };
+                failure = AttemptFailure::Dropped {
+                    why,
+                    written: false,
+                };
             }
         }
         self.set_state(id, State::Running);
@@ -354,8 +420,12 @@ impl Engine {
     }
 
     fn waited_too_long(&self, now: Now, id: OpId) -> SendError {
-        let Some(op) = self.ops.get(id) else { return SendError::closed(Certainty::NotSent) };
-        let Some(send) = op.as_send() else { return SendError::closed(Certainty::NotSent) };
+        let Some(op) = self.ops.get(id) else {
+            return SendError::closed(Certainty::NotSent);
+        };
+        let Some(send) = op.as_send() else {
+            return SendError::closed(Certainty::NotSent);
+        };
         let elapsed = now.mono.saturating_duration_since(op.since);
         let topic = &send.prepared.topic;
         let what = match send.state {
@@ -378,9 +448,13 @@ impl Engine {
     /// A send's error when no more can be done for it: the one that it met, knowing what its
     /// earlier tries left behind.
     pub(crate) fn fail_send(&mut self, now: Now, id: OpId, error: SendError) {
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else { return };
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
         let failures = std::mem::take(&mut send.failures);
-        let error = if failures.is_empty() { error } else {
+        let error = if failures.is_empty() {
+            error
+        } else {
             let certainty = certainty_of(&failures);
             SendError::new(error.kind(), certainty, error.to_string()).with_attempts(failures)
         };
@@ -394,7 +468,11 @@ impl Engine {
     }
 
     pub(crate) fn pool(&mut self, oneway: bool) -> &mut crate::permits::Permits {
-        if oneway { &mut self.oneway_permits } else { &mut self.permits }
+        if oneway {
+            &mut self.oneway_permits
+        } else {
+            &mut self.permits
+        }
     }
 }
 
@@ -412,10 +490,13 @@ fn certainty_of(failures: &[AttemptReport]) -> Certainty {
     if failures.iter().any(|failure| failure.cause.may_be_stored()) {
         return Certainty::Unknown;
     }
-    let was_refused = |failure: &AttemptReport| {
-        matches!(failure.cause, AttemptFailure::Answered { .. })
-    };
-    if failures.iter().any(was_refused) { Certainty::Rejected } else { Certainty::NotSent }
+    let was_refused =
+        |failure: &AttemptReport| matches!(failure.cause, AttemptFailure::Answered { .. });
+    if failures.iter().any(was_refused) {
+        Certainty::Rejected
+    } else {
+        Certainty::NotSent
+    }
 }
 
 /// Whether a failure says that the route may be out of date.

@@ -100,7 +100,11 @@ impl Engine {
                 Kind::Flush | Kind::Shutdown => false,
             });
             if waits {
-                self.finish(now, id, Outcome::Failed(SendError::closed(Certainty::NotSent)));
+                self.finish(
+                    now,
+                    id,
+                    Outcome::Failed(SendError::closed(Certainty::NotSent)),
+                );
             }
         }
     }
@@ -132,7 +136,9 @@ impl Engine {
     fn abandon_all(&mut self, now: Now) {
         self.set_stage(Stage::GivingUp);
         for id in self.ops.keys() {
-            let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else { continue };
+            let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+                continue;
+            };
             let certainty = send.certainty();
             let failures = std::mem::take(&mut send.failures);
             let error = SendError::closed(certainty).with_attempts(failures);
@@ -151,8 +157,12 @@ impl Engine {
         };
         let mut goodbyes = 0;
         for id in self.peers.peers.keys() {
-            let Some(peer) = self.peers.peers.get(id) else { continue };
-            let (Link::Ready(conn), true) = (peer.link, peer.is_broker) else { continue };
+            let Some(peer) = self.peers.peers.get(id) else {
+                continue;
+            };
+            let (Link::Ready(conn), true) = (peer.link, peer.is_broker) else {
+                continue;
+            };
             let code = RequestCode::UNREGISTER_CLIENT;
             self.transmit_request(conn, code, &header, Bytes::new(), Waiter::Unregister);
             goodbyes += 1;
@@ -188,7 +198,10 @@ impl Engine {
         self.set_stage(Stage::Over);
         self.refuse_waiting(now);
         for conn in self.peers.conns.keys() {
-            self.outputs.push_back(Output::Disconnect { conn, why: CloseReason::Shutdown });
+            self.outputs.push_back(Output::Disconnect {
+                conn,
+                why: CloseReason::Shutdown,
+            });
             self.peers.conns.remove(conn);
             self.pending.take_all(conn);
         }
@@ -196,13 +209,20 @@ impl Engine {
             self.forget_peer(now, peer);
         }
         for lookup in self.routes.lookups.keys() {
-            if self.routes.lookups.remove(lookup).is_some_and(|lookup| lookup.timer.is_some()) {
+            if self
+                .routes
+                .lookups
+                .remove(lookup)
+                .is_some_and(|lookup| lookup.timer.is_some())
+            {
                 self.deadlines.cancel();
             }
         }
         self.poll_at = None;
         self.heartbeat_at = None;
-        let Some(closing) = &mut self.closing else { return };
+        let Some(closing) = &mut self.closing else {
+            return;
+        };
         let report = closing.report;
         for id in std::mem::take(&mut closing.waiting) {
             self.finish(now, id, Outcome::Shutdown(report));

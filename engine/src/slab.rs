@@ -63,7 +63,11 @@ struct Entry<T> {
 
 impl<K: Key, T> Slab<K, T> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), kind: PhantomData }
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            kind: PhantomData,
+        }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> K {
@@ -73,7 +77,10 @@ impl<K: Key, T> Slab<K, T> {
             return K::new(slot, entry.generation);
         }
         let slot = self.entries.len() as u32;
-        self.entries.push(Entry { generation: 0, value: Some(value) });
+        self.entries.push(Entry {
+            generation: 0,
+            value: Some(value),
+        });
         K::new(slot, 0)
     }
 

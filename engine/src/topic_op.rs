@@ -27,7 +27,11 @@ impl Engine {
             since: now.mono,
             deadline: Some(deadline),
             timer: None,
-            kind: Kind::Topic(TopicOp { topic, want, dialling: 0 }),
+            kind: Kind::Topic(TopicOp {
+                topic,
+                want,
+                dialling: 0,
+            }),
         });
         self.arm_op(op, deadline);
         if let Some(topic) = self.routes.topics.get_mut(topic_id) {
@@ -45,12 +49,17 @@ impl Engine {
 
     /// The topic has queues: they are the answer, or one of their brokers has to be connected.
     pub(crate) fn topic_found(&mut self, now: Now, id: OpId, publish: &Publish) {
-        let Some(want) = self.topic_op(id).map(|topic| topic.want) else { return };
+        let Some(want) = self.topic_op(id).map(|topic| topic.want) else {
+            return;
+        };
         if want == Want::Queues {
             return self.finish(now, id, Outcome::Queues(publish.queues.clone()));
         }
-        let addresses: Vec<_> =
-            publish.brokers().iter().filter_map(|broker| broker.address.clone()).collect();
+        let addresses: Vec<_> = publish
+            .brokers()
+            .iter()
+            .filter_map(|broker| broker.address.clone())
+            .collect();
         let mut dialling = 0;
         for address in &addresses {
             let peer_id = self.peers.at(address);
@@ -76,7 +85,9 @@ impl Engine {
         address: &Endpoint,
         kind: ErrorKind,
     ) {
-        let Some(topic) = self.topic_op(id) else { return };
+        let Some(topic) = self.topic_op(id) else {
+            return;
+        };
         topic.dialling = topic.dialling.saturating_sub(1);
         if topic.dialling > 0 {
             return;
@@ -90,13 +101,22 @@ impl Engine {
     }
 
     pub(crate) fn topic_due(&mut self, now: Now, id: OpId) {
-        let Some(topic) = self.topic_op(id).map(|topic| topic.topic.clone()) else { return };
+        let Some(topic) = self.topic_op(id).map(|topic| topic.topic.clone()) else {
+            return;
+        };
         let topic_id = self.routes.topic(&topic, now.mono, &mut self.rng);
-        let known = self.routes.topics.get(topic_id).is_some_and(|t| t.usable().is_some());
+        let known = self
+            .routes
+            .topics
+            .get(topic_id)
+            .is_some_and(|t| t.usable().is_some());
         let text = if known {
             format!("no broker of topic {topic} was connected in time")
         } else {
-            format!("no route info of topic {topic} in time: {}", self.describe_lookup(topic_id))
+            format!(
+                "no route info of topic {topic} in time: {}",
+                self.describe_lookup(topic_id)
+            )
         };
         let error = SendError::new(SendErrorKind::Timeout, Certainty::NotSent, text);
         self.finish(now, id, Outcome::Failed(error));

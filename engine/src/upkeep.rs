@@ -6,8 +6,8 @@ use rustc_hash::FxHashSet;
 
 use crate::engine::{Engine, Timer, later};
 use crate::io::{CloseReason, ConnId, Endpoint, Now};
-use crate::pending::Waiter;
 use crate::peer::Link;
+use crate::pending::Waiter;
 
 /// Route questions of one poll that are under way at once.
 const POLL_WIDTH: usize = 16;
@@ -39,7 +39,9 @@ impl Engine {
         self.schedule_poll(now);
         let keep = self.config.forget_topic_after;
         for id in self.routes.topics.keys() {
-            let Some(topic) = self.routes.topics.get(id) else { continue };
+            let Some(topic) = self.routes.topics.get(id) else {
+                continue;
+            };
             let unused = now.mono.saturating_duration_since(topic.used_at) >= keep;
             if unused && topic.waiting.is_empty() && topic.lookup.is_none() {
                 self.routes.forget(id);
@@ -52,7 +54,9 @@ impl Engine {
     /// Goes on with the poll as questions are answered.
     pub(crate) fn poll_next(&mut self, now: Now) {
         while self.routes.lookups.len() < POLL_WIDTH && self.closing.is_none() {
-            let Some(topic) = self.routes.polling.pop_front() else { return };
+            let Some(topic) = self.routes.polling.pop_front() else {
+                return;
+            };
             self.look_up(now, topic);
         }
     }
@@ -67,8 +71,14 @@ impl Engine {
             if let Some(peer) = self.peers.peers.get_mut(peer_id) {
                 peer.is_broker = true;
             }
-            let Some(conn) = self.reach(now, peer_id) else { continue };
-            let silent = self.peers.conns.get(conn).is_some_and(|link| link.heartbeat_at.is_some());
+            let Some(conn) = self.reach(now, peer_id) else {
+                continue;
+            };
+            let silent = self
+                .peers
+                .conns
+                .get(conn)
+                .is_some_and(|link| link.heartbeat_at.is_some());
             if silent {
                 // Nothing at all since the last heartbeat: half-open (DESIGN 6, timeout policy).
                 self.disconnect(now, conn, CloseReason::Silent);
@@ -105,9 +115,15 @@ impl Engine {
     fn clean_offline(&mut self, now: Now, masters: &[Endpoint]) {
         let masters: FxHashSet<&Endpoint> = masters.iter().collect();
         for id in self.peers.peers.keys() {
-            let Some(peer) = self.peers.peers.get(id) else { continue };
+            let Some(peer) = self.peers.peers.get(id) else {
+                continue;
+            };
             let busy = match peer.link {
-                Link::Ready(conn) => self.peers.conns.get(conn).is_some_and(|link| link.pending > 0),
+                Link::Ready(conn) => self
+                    .peers
+                    .conns
+                    .get(conn)
+                    .is_some_and(|link| link.pending > 0),
                 _ => !peer.waiting.is_empty(),
             };
             let named =
@@ -117,5 +133,4 @@ impl Engine {
             }
         }
     }
-
 }

@@ -1,0 +1,29 @@
+//! The driver as data: what every runtime has in common, once (DESIGN 5).
+//!
+//! A [`Hub`] holds the engine behind its one lock. Around it stand actors, each of which waits for
+//! exactly one thing, and none of which does I/O itself:
+//!
+//! * one [`Supervisor`] for each producer says when to dial and how long to sleep;
+//! * one [`ConnTx`] and one [`ConnRx`] for each connection say what to write and take what was read;
+//! * a [`Ticket`] for each operation is where its caller waits.
+//!
+//! A runtime supplies four primitives: dial, read into a buffer, write a few slices, and wait until
+//! a doorbell (a [`Waker`](std::task::Waker)) or a deadline. Under the lock run only calls of the
+//! engine; wakers, completions and the application's own code run after it is released.
+
+mod clock;
+mod conn;
+mod events;
+mod handle;
+mod hub;
+mod local;
+mod ticket;
+mod work;
+
+pub use conn::{Batch, ConnRx, ConnTx};
+pub use events::Events;
+pub use handle::Handle;
+pub use hub::Hub;
+pub use local::{default_client_id, entropy, local_ip, unique_id_seed};
+pub use ticket::Ticket;
+pub use work::{DialJob, Supervisor, Work};
