@@ -181,7 +181,9 @@ impl StoredMessage {
         OffsetMessageId::new(self.store_host, self.commit_log_offset)
     }
 
-    /// Whether the body has the checksum that the message names.
+    /// Whether the body as stored has the checksum that the message names. What a broker packed again
+    /// (transaction checks) keeps the checksum of its first packing, so that a compressed body may
+    /// differ without harm.
     pub fn is_body_intact(&self) -> bool {
         body_crc(&self.body) == self.body_crc
     }

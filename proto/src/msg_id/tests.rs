@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn the_calendar_knows_leap_years_and_the_ends_of_time() {
 #[test]
 fn a_million_ids_of_one_millisecond_are_all_different() {
     let mut generator = ids("10.0.0.1", 0);
-    let made: HashSet<_> = (0..1_000_000)
+    let made: BTreeSet<_> = (0..1_000_000)
         .map(|_| generator.next(NOVEMBER_20))
         .collect();
     assert_eq!(made.len(), 1_000_000);
@@ -91,7 +91,7 @@ fn a_million_ids_of_one_millisecond_are_all_different() {
 #[test]
 fn ids_stay_different_when_the_counter_wraps_and_the_clock_steps_about() {
     let mut generator = ids("10.0.0.1", 0);
-    let mut made = HashSet::new();
+    let mut made = BTreeSet::new();
     for step in [0_i64, 1, -1, -900_000, 3, -2_000_000, 5, -86_400_000, 0] {
         for _ in 0..70_000 {
             assert!(made.insert(generator.next(NOVEMBER_20.saturating_add_signed(step))));
@@ -114,7 +114,7 @@ fn a_short_step_back_stands_still_and_a_long_one_is_followed_under_a_new_hash() 
 #[test]
 fn the_same_moment_a_month_later_makes_another_id() {
     let mut generator = ids("10.0.0.1", 0);
-    let mut made = HashSet::new();
+    let mut made = BTreeSet::new();
     for month in 0..12 {
         for _ in 0..65_536 {
             assert!(made.insert(generator.next(NOVEMBER_20 + month * 30 * 86_400_000)));
