@@ -86,7 +86,8 @@ pub(crate) enum State {
     Asking,
     /// A connection to its broker.
     Connecting(PeerId),
-    /// The broker's answer.
+    /// The broker's answer; `since` is when the request was given out, or when the broker was last
+    /// seen to be busy with earlier ones.
     InFlight {
         conn: ConnId,
         opaque: i32,

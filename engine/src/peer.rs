@@ -61,6 +61,10 @@ pub(crate) struct Conn {
     pub(crate) sent: FrameSeq,
     /// The last frame known to be written whole.
     pub(crate) flushed: FrameSeq,
+    /// The latest frame whose request a broker has answered: earlier ones were overtaken.
+    pub(crate) answered: FrameSeq,
+    /// When a broker last answered a send.
+    pub(crate) answered_at: Option<Instant>,
     /// When something last arrived; at first, when it was connected.
     pub(crate) received_at: Instant,
     /// When the last heartbeat went out, until something arrives.
@@ -137,6 +141,8 @@ impl Conn {
             decoder,
             sent: FrameSeq::default(),
             flushed: FrameSeq::default(),
+            answered: FrameSeq::default(),
+            answered_at: None,
             received_at: now,
             heartbeat_at: None,
             pending: 0,

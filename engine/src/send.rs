@@ -395,8 +395,27 @@ impl Engine {
         seq: FrameSeq,
         since: Instant,
     ) {
+        if self.is_queued_there(now, id, conn, seq, since) {
+            self.set_state(
+                id,
+                State::InFlight {
+                    conn,
+                    opaque,
+                    seq,
+                    since: now.mono,
+                },
+            );
+            let again = self.attempt_deadline(now, id);
+            return self.arm_op(id, again);
+        }
         self.pending.take(conn, opaque);
-        let mut failure = AttemptFailure::NoReply(now.mono.saturating_duration_since(since));
+        let began = self
+            .ops
+            .get(id)
+            .and_then(Op::as_send)
+            .and_then(|send| send.attempt.as_ref());
+        let began = began.map_or(since, |attempt| attempt.began);
+        let mut failure = AttemptFailure::NoReply(now.mono.saturating_duration_since(began));
         let mut close = None;
         if let Some(link) = self.peers.conns.get_mut(conn) {
             link.pending = link.pending.saturating_sub(1);
@@ -417,6 +436,29 @@ impl Engine {
             self.disconnect(now, conn, why);
         }
         self.attempt_failed(now, id, failure);
+    }
+
+    /// Whether the broker is alive and has not come to this request yet: answers arrive, and only to
+    /// requests written before it. Sending it elsewhere would add to the load that delays it, and
+    /// store it twice (DESIGN 6, deadline). With answers to later requests it counts as lost.
+    fn is_queued_there(
+        &self,
+        now: Now,
+        id: OpId,
+        conn: ConnId,
+        seq: FrameSeq,
+        since: Instant,
+    ) -> bool {
+        let in_time = self
+            .ops
+            .get(id)
+            .and_then(|op| op.deadline)
+            .is_some_and(|deadline| deadline > now.mono);
+        self.config.attempt_timeout == AttemptTimeout::Split
+            && in_time
+            && self.peers.conns.get(conn).is_some_and(|link| {
+                link.answered_at.is_some_and(|at| at > since) && link.answered < seq
+            })
     }
 
     fn waited_too_long(&self, now: Now, id: OpId) -> SendError {
