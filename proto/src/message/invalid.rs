@@ -43,7 +43,7 @@ pub enum InvalidMessage {
     /// A light queue's name would become a path on the broker.
     #[error("INNER_MULTI_DISPATCH {0} can not contains / character; name the queues without it")]
     DispatchPath(Box<str>),
-    /// The queue given to [`Message::to`] belongs to another topic.
+    /// The queue given to [`Message::to`](crate::Message::to) belongs to another topic.
     #[error(
         "message's topic not equal mq's topic: the message is for {message}, the queue of {queue}"
     )]
