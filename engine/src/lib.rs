@@ -1,4 +1,63 @@
-//! The state machine of a RocketMQ producer: it says what to do and does nothing itself.
+//! The state machine of a RocketMQ producer: it decides everything and does nothing.
+//!
+//! No socket, no clock, no thread, no lock, no randomness inside: time and a seed come in as
+//! arguments, bytes come in and go out as values. The same inputs and the same seed give the same
+//! outputs, to the byte.
+//!
+//! * Whoever wants a producer takes `rocketmq-tokio` (or the crate of another runtime).
+//! * Whoever writes such a crate takes [`driver`], which holds all that runtimes have in common.
+//! * Whoever wants it bare takes [`Engine`] and writes the loop below.
+//!
+//! # The loop
+//!
+//! ```text
+//!                    Operation                    Input
+//!   application ───── submit ─────▶ ┌────────┐ ◀── handle ─────┐
+//!        ▲                          │ Engine │                 │ sockets, clock
+//!        │      Complete, Ask       └────────┘     Connect,    │
+//!        └───────────────────────── poll_output ── Transmit ──▶┘
+//! ```
+//!
+//! Feed as many inputs as there are, then take all outputs, then wait for the next byte or for
+//! [`Engine::next_deadline`], whichever comes first. There is no order that must be kept beyond
+//! that: inputs may be fed before the last outputs were taken, ticks may come early or late.
+//!
+//! A whole producer over plain [`TcpStream`](std::net::TcpStream)s
+//! (`cargo run -p rocketmq-engine --example run_loop -- 127.0.0.1:9876`):
+//!
+//! ```no_run
+#![doc = include_str!("../examples/run_loop.rs")]
+//! ```
+//!
+//! # What may be called when
+//!
+//! | call | when | effect on the outputs |
+//! |---|---|---|
+//! | [`Engine::submit`], [`Engine::try_submit`] | always; refused after a shutdown began | any |
+//! | [`Engine::handle`] | always; ids that are no longer live are ignored | any |
+//! | [`Engine::answer`] | after an [`Output::Ask`]; otherwise ignored | any |
+//! | [`Engine::abandon`] | always; does nothing to an operation that was admitted | gives back a permit |
+//! | [`Engine::poll_output`] | always | takes one |
+//! | [`Engine::next_deadline`], [`Engine::stats`] | always | none |
+//!
+//! # What it promises
+//!
+//! * **One completion** for each operation that was accepted, never none, never two: a receipt, an
+//!   error that says what is known ([`Certainty`]), or the end of the producer. The one exception is
+//!   an operation that was [abandoned](Engine::abandon) before it was admitted.
+//! * **Deadlines** are exact: nothing completes later than the first [`Input::Tick`] after its budget.
+//! * **A peer's fault is an output**, never an error of a call and never a panic: garbage closes the
+//!   connection, what waited on it is tried elsewhere.
+//! * **Order**: frames of one connection are given out in the order in which they were submitted.
+//! * **Bounds**: permits by count and by bytes bound everything that grows (DESIGN 6).
+//! * A panic in this crate is a bug in this crate.
+//!
+//! # Where to read on
+//!
+//! One message passes `engine` (what was called), `send` (its life: permit, route, queue, tries) and
+//! `frames` (out and in). Beside these: `lookup` asks name servers, `link` dials and closes, `retry`
+//! and `select` are the pure decisions, `upkeep` is what happens every 30 s, `shutdown` the end.
+//! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
 
 mod check;

@@ -34,7 +34,7 @@ pub struct Delivery(Ticket);
 #[error("{error}")]
 pub struct TryEnqueueError {
     /// The message, as it was given.
-    pub message: Message,
+    pub message: Box<Message>,
     /// Why.
     pub error: SendError,
 }

@@ -84,7 +84,7 @@ impl Producer {
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, TryEnqueueError> {
         match self.handle.send(Now::system(), message.clone(), false) {
             Ok(ticket) => Ok(Delivery::new(ticket)),
-            Err(error) => Err(TryEnqueueError { message, error }),
+            Err(error) => Err(TryEnqueueError { message: Box::new(message), error }),
         }
     }
 

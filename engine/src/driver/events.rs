@@ -60,7 +60,7 @@ impl Watchers {
     }
 
     /// Hands an event to every watcher; returns whom to wake.
-    pub(super) fn publish(&mut self, event: &Event, wakers: &mut Vec<Waker>) {
+    pub(super) fn publish(&self, event: &Event, wakers: &mut Vec<Waker>) {
         for queue in self.0.iter().filter_map(Weak::upgrade) {
             let mut queue = lock(&queue);
             if queue.events.len() == CAPACITY {

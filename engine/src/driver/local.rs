@@ -42,7 +42,7 @@ pub fn local_ip() -> IpAddr {
     outwards
         .into_iter()
         .find_map(source)
-        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// `ip@pid#nanoseconds`: the client id of a producer that was not given one (E.3).
