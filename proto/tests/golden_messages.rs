@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{
     BatchMembers, FrameDecoder, MAX_DECOMPRESSED_LEN, OffsetMessageId, Properties, RemotingCommand,
-    ResponseCode, StoredMessage, StoredMessages, UniqueId, UniqueIdSeed, UniqueIds, body_crc,
-    java_hash,
+    StoredMessage, StoredMessages, UniqueId, UniqueIdSeed, UniqueIds, body_crc, java_hash,
 };
 use serde_json::Value;
 use sha1::{Digest, Sha1};

