@@ -4,10 +4,13 @@
 //! commas. It pulls: the caller says what it expects next, nothing is built in between. It never recurses.
 
 mod lexer;
+mod plain;
+mod scan;
 mod text;
 pub(crate) mod write;
 
 pub(crate) use lexer::{Lexer, Value};
+pub(crate) use plain::Plain;
 pub(crate) use text::Text;
 
 use thiserror::Error;
@@ -21,12 +24,4 @@ pub struct JsonError {
     pub offset: usize,
     /// What is wrong there.
     pub problem: &'static str,
-}
-
-/// The body of a command as text.
-pub(crate) fn utf8(body: &[u8]) -> Result<&str, JsonError> {
-    std::str::from_utf8(body).map_err(|error| JsonError {
-        offset: error.valid_up_to(),
-        problem: "bytes are not UTF-8",
-    })
 }

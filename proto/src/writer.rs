@@ -1,138 +1,156 @@
-//! A cursor over the end of a [`BytesMut`], for encoders that write many small pieces.
+//! Writing many small pieces into room that was made beforehand.
 
 use bytes::BytesMut;
 
 /// Longest decimal `i64`: nineteen digits and a sign.
 pub(crate) const MAX_DIGITS: usize = 20;
 
-/// Writes behind what `out` held. The part not yet written is zeroed room, which [`finish`](Self::finish) or
-/// [`undo`](Self::undo) takes away again: so a piece costs one bounds check and a copy.
+/// Appends what `write` writes. `guess` says how much room it will need: when that was too little it runs again with
+/// twice as much, so that the pieces need no thought of growing.
+pub(crate) fn append(out: &mut BytesMut, guess: usize, write: impl Fn(&mut Writer<'_>)) {
+    let start = out.len();
+    let mut room = guess;
+    loop {
+        out.resize(start + room, 0);
+        let mut writer = Writer::new(&mut out[start..], 0);
+        write(&mut writer);
+        if let Some(len) = writer.finish() {
+            out.truncate(start + len);
+            return;
+        }
+        room = room.saturating_mul(2).max(64);
+    }
+}
+
+/// Room of a fixed size and a place in it. A piece that does not fit is dropped, as is everything after it.
 #[derive(Debug)]
 pub(crate) struct Writer<'b> {
-    out: &'b mut BytesMut,
-    start: usize,
+    room: &'b mut [u8],
     at: usize,
 }
 
 impl<'b> Writer<'b> {
-    /// `room` is a guess of what will be written; more is made when it was too small.
-    #[inline]
-    pub(crate) fn new(out: &'b mut BytesMut, room: usize) -> Self {
-        let start = out.len();
-        out.resize(start + room, 0);
-        Self {
-            out,
-            start,
-            at: start,
-        }
+    /// Past the end of any slice, and far enough from the end of the numbers to add a length to.
+    const FULL: usize = isize::MAX as usize;
+
+    /// Writes to `room` from `at` on.
+    #[inline(always)]
+    pub(crate) fn new(room: &'b mut [u8], at: usize) -> Self {
+        Self { room, at }
     }
 
-    /// Keeps what was written, takes the unused room away.
-    #[inline]
-    pub(crate) fn finish(self) {
-        self.out.truncate(self.at);
-    }
-
-    /// Takes everything away that was written.
-    pub(crate) fn undo(self) {
-        self.out.truncate(self.start);
+    /// Where writing ended, or `None` when something did not fit.
+    #[inline(always)]
+    pub(crate) fn finish(&self) -> Option<usize> {
+        (self.at <= self.room.len()).then_some(self.at)
     }
 
     #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.window(bytes.len()).copy_from_slice(bytes);
-    }
-
-    /// Room for exactly `len` bytes, counted as written.
-    #[inline(always)]
-    pub(crate) fn window(&mut self, len: usize) -> &mut [u8] {
-        let from = self.at;
-        if self.out.len() - from < len {
-            self.grow(len);
+        if let Some(window) = self.window(bytes.len()) {
+            window.copy_from_slice(bytes);
         }
-        self.at = from + len;
-        &mut self.out[from..from + len]
     }
 
-    /// Room for at least `len` bytes, none of them counted as written.
+    /// The next `len` bytes, counted as written.
     #[inline(always)]
-    pub(crate) fn room(&mut self, len: usize) -> &mut [u8] {
-        if self.out.len() - self.at < len {
-            self.grow(len);
-        }
-        &mut self.out[self.at..]
+    pub(crate) fn window(&mut self, len: usize) -> Option<&mut [u8]> {
+        let (from, to) = (self.at, self.at + len);
+        let window = self.room.get_mut(from..to);
+        self.at = if window.is_some() { to } else { Self::FULL };
+        window
     }
 
-    /// Counts `len` bytes of the room as written.
+    /// Gives what is left of the room to `write`, which says how much of it it took, or that it did not suffice.
     #[inline(always)]
-    pub(crate) fn advance(&mut self, len: usize) {
-        self.at += len;
+    pub(crate) fn fill(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
+        let len = self.room.get_mut(self.at..).and_then(write);
+        self.at = len.map_or(Self::FULL, |len| self.at + len);
     }
 
-    /// Bytes written so far.
+    #[inline(always)]
+    pub(crate) fn decimal(&mut self, number: i64) {
+        self.fill(|room| decimal(room, number));
+    }
+
+    /// Bytes written so far; useless once something did not fit.
     #[inline(always)]
     pub(crate) fn written(&self) -> usize {
-        self.at - self.start
+        self.at
     }
 
     /// Goes back to where [`written`](Self::written) was `len`.
     #[inline(always)]
     pub(crate) fn rewind(&mut self, len: usize) {
-        self.at = self.start + len;
+        if self.at != Self::FULL {
+            self.at = len;
+        }
     }
 
-    /// Replaces bytes written before; `at` counts from the start of what this writer wrote.
+    /// Replaces bytes written before.
     #[inline(always)]
-    pub(crate) fn patch(&mut self, at: usize, bytes: &[u8]) {
-        let from = self.start + at;
-        self.out[from..from + bytes.len()].copy_from_slice(bytes);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, len: usize) {
-        self.out.resize(self.at + len, 0);
+    pub(crate) fn patch(&mut self, at: usize, bytes: [u8; 4]) {
+        if let Some(place) = self.room.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = bytes;
+        }
     }
 }
 
-/// Writes `number` in decimal to the front of `room`, which must hold [`MAX_DIGITS`]; gives its length.
-#[inline(always)]
-pub(crate) fn decimal(room: &mut [u8], number: i64) -> usize {
-    if (0..10).contains(&number) {
-        room[0] = b'0' + number as u8;
-        return 1;
-    }
-    long_decimal(room, number)
-}
-
+/// Writes `number` in decimal to the front of `room`, of which it wants [`MAX_DIGITS`]; gives its length.
 #[inline(never)]
-fn long_decimal(room: &mut [u8], number: i64) -> usize {
-    let sign = usize::from(number < 0);
-    if sign == 1 {
-        room[0] = b'-';
+pub(crate) fn decimal(room: &mut [u8], number: i64) -> Option<usize> {
+    if (10..10_000).contains(&number) {
+        return short_decimal(room, number as usize);
     }
+    // Digits are written from behind, up to the middle; the other half lets the copy have a fixed length.
+    let mut digits = [0; MAX_DIGITS * 2];
+    let mut start = MAX_DIGITS;
+    let mut pair = |number: usize| {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[number]);
+    };
     let mut rest = number.unsigned_abs();
-    let len = sign + rest.checked_ilog10().unwrap_or(0) as usize + 1;
-    let room = &mut room[..len];
-    let mut end = len;
-    while rest >= 10 {
-        let pair = (rest % 100) as usize * 2;
+    while rest >= 10_000 {
+        let four = (rest % 10_000) as usize;
+        rest /= 10_000;
+        pair(four % 100);
+        pair(four / 100);
+    }
+    let mut rest = rest as usize;
+    if rest >= 100 {
+        pair(rest % 100);
         rest /= 100;
-        end -= 2;
-        room[end..end + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
     }
-    if end > sign {
-        room[sign] = b'0' + rest as u8;
+    if rest >= 10 {
+        pair(rest);
+    } else {
+        start -= 1;
+        digits[start] = b'0' + rest as u8;
     }
-    len
+    if number < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    *room.first_chunk_mut::<MAX_DIGITS>()? = *digits.get(start..)?.first_chunk()?;
+    Some(MAX_DIGITS - start)
 }
 
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
+/// Two to four digits without a branch: leading zeros are shifted out.
+#[inline(always)]
+fn short_decimal(room: &mut [u8], number: usize) -> Option<usize> {
+    let [a, b] = PAIRS[number / 100 % 100];
+    let [c, d] = PAIRS[number % 100];
+    let zeros = usize::from(number < 1000) + usize::from(number < 100);
+    let digits = u32::from_le_bytes([a, b, c, d]) >> (8 * zeros);
+    *room.first_chunk_mut::<4>()? = digits.to_le_bytes();
+    Some(4 - zeros)
+}
+
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
     let mut number = 0;
     while number < 100 {
-        pairs[number * 2] = b'0' + (number / 10) as u8;
-        pairs[number * 2 + 1] = b'0' + (number % 10) as u8;
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
         number += 1;
     }
     pairs
@@ -164,7 +182,7 @@ mod tests {
         }
         for number in numbers {
             let mut room = [0; MAX_DIGITS];
-            let len = decimal(&mut room, number);
+            let len = decimal(&mut room, number).unwrap();
             assert_eq!(
                 std::str::from_utf8(&room[..len]).unwrap(),
                 number.to_string()
@@ -175,15 +193,24 @@ mod tests {
     #[test]
     fn what_was_there_stays_and_unused_room_goes() {
         let mut out = BytesMut::from(&b"before"[..]);
-        let mut writer = Writer::new(&mut out, 3);
-        writer.put(b"longer than the guess");
-        writer.rewind(6);
-        writer.finish();
+        append(&mut out, 3, |writer| {
+            writer.put(b"longer than the guess");
+            writer.rewind(6);
+        });
         assert_eq!(&out[..], b"beforelonger");
+    }
 
-        let mut writer = Writer::new(&mut out, 100);
-        writer.put(b"x");
-        writer.undo();
-        assert_eq!(&out[..], b"beforelonger");
+    #[test]
+    fn once_something_does_not_fit_nothing_is_finished() {
+        for room in 0..4 {
+            let mut room = vec![0; room];
+            let mut writer = Writer::new(&mut room, 0);
+            writer.put(b"ab");
+            writer.put(b"cd");
+            writer.rewind(1);
+            writer.decimal(7);
+            writer.patch(0, [0; 4]);
+            assert_eq!(writer.finish(), None);
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::Flags;
 use crate::code::LanguageCode;
 use crate::frame::{FrameLimits, MAX_HEADER_LEN, PREFIX_LEN, SerializeType};
 use crate::header::{FieldSink, Fields, binary, json};
-use crate::writer::{MAX_DIGITS, Writer};
+use crate::writer::MAX_DIGITS;
 
 /// The part of a command that every one has.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +93,6 @@ pub(crate) struct HeadParts<'a> {
     pub(crate) remark: Option<&'a str>,
 }
 
-#[inline]
 pub(crate) fn encode_parts<F: Fields>(
     out: &mut BytesMut,
     ty: SerializeType,
@@ -107,53 +106,55 @@ pub(crate) fn encode_parts<F: Fields>(
     // At least so many bytes: judged before anything is reserved for them.
     check_frame_len(size.texts.saturating_add(body_len), limits)?;
 
-    let mut writer = Writer::new(out, size.guess(ty));
-    match write_parts(&mut writer, ty, head, fields, extra, body_len, limits) {
-        Ok(()) => {
-            writer.finish();
+    let start = out.len();
+    let mut room = size.guess(ty);
+    let written = loop {
+        out.resize(start + room, 0);
+        let target = &mut out[start..];
+        let written = match ty {
+            SerializeType::Json => Ok(json::encode(target, head, fields, extra)),
+            SerializeType::Binary => binary::encode(target, head, fields, extra),
+        };
+        let fits = match written {
+            Ok(Some(len)) => break check_lengths(len, body_len, limits).map(|()| len),
+            Ok(None) => check_frame_len(room.saturating_add(body_len), limits),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = fits {
+            break Err(error);
+        }
+        // More to escape than guessed.
+        room *= 2;
+    };
+    match written {
+        Ok(len) => {
+            out.truncate(start + len);
+            // Just checked to fit 32 and 24 bits.
+            let total = (len + body_len - 4) as u32;
+            let typed_len = u32::from(ty as u8) << 24 | (len - PREFIX_LEN) as u32;
+            out[start..start + 4].copy_from_slice(&total.to_be_bytes());
+            out[start + 4..start + 8].copy_from_slice(&typed_len.to_be_bytes());
             Ok(())
         }
         Err(error) => {
-            writer.undo();
+            out.truncate(start);
             Err(error)
         }
     }
 }
 
+/// `len` is that of both length words and the header.
 #[inline]
-fn write_parts<F: Fields>(
-    out: &mut Writer<'_>,
-    ty: SerializeType,
-    head: &HeadParts<'_>,
-    fields: &F,
-    extra: &[(&str, &str)],
-    body_len: usize,
-    limits: FrameLimits,
-) -> Result<(), EncodeError> {
-    out.put(&[0; PREFIX_LEN]);
-    match ty {
-        SerializeType::Json => json::encode(out, head, fields, extra),
-        SerializeType::Binary => binary::encode(out, head, fields, extra)?,
-    }
-
-    let header_len = out.written() - PREFIX_LEN;
+fn check_lengths(len: usize, body_len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
+    let header_len = len - PREFIX_LEN;
     if header_len > MAX_HEADER_LEN {
-        return Err(EncodeError::HeaderTooLarge {
-            len: header_len,
-            limit: MAX_HEADER_LEN,
-        });
+        return Err(EncodeError::HeaderTooLarge { len: header_len, limit: MAX_HEADER_LEN });
     }
-    let frame_len = out.written().saturating_add(body_len);
-    check_frame_len(frame_len, limits)?;
-    // Both were just checked to fit 32 and 24 bits.
-    let total = (frame_len - 4) as u32;
-    let typed_len = u32::from(ty as u8) << 24 | header_len as u32;
-    out.patch(0, &total.to_be_bytes());
-    out.patch(4, &typed_len.to_be_bytes());
-    Ok(())
+    check_frame_len(len.saturating_add(body_len), limits)
 }
 
 /// The length word is read as a signed number by Java: no limit may go past that.
+#[inline]
 fn check_frame_len(len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
     let limit = limits.max_frame_len.min(i32::MAX as usize);
     if len > limit {
@@ -166,14 +167,17 @@ fn check_frame_len(len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
 struct Size {
     /// Bytes of keys and values.
     texts: usize,
+    /// Bytes that numbers may take.
+    numbers: usize,
     fields: usize,
 }
 
 impl Size {
-    #[inline]
+    #[inline(always)]
     fn of<F: Fields>(head: &HeadParts<'_>, fields: &F, extra: &[(&str, &str)]) -> Self {
         let mut size = Self {
             texts: head.remark.map_or(0, str::len),
+            numbers: 0,
             fields: 0,
         };
         fields.write(&mut size);
@@ -183,34 +187,32 @@ impl Size {
         size
     }
 
-    /// Enough for texts of which one byte in twelve must be escaped, as properties strings have it.
-    #[inline]
+    /// Enough for texts of which one byte in ten must be escaped, as properties strings have it, and for the room that
+    /// the pieces want beyond what they use.
+    #[inline(always)]
     fn guess(&self, ty: SerializeType) -> usize {
         match ty {
-            SerializeType::Json => json::FIXED_ROOM + self.fields * 6 + self.texts + self.texts / 2,
-            SerializeType::Binary => PREFIX_LEN + binary::FIXED_LEN + self.fields * 6 + self.texts,
+            SerializeType::Json => {
+                json::FIXED_ROOM + self.fields * 6 + self.numbers + self.texts / 2 * 3
+            }
+            SerializeType::Binary => {
+                PREFIX_LEN + binary::FIXED_LEN + self.fields * 6 + self.numbers + self.texts
+            }
         }
     }
 }
 
 impl FieldSink for Size {
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
-        self.texts = self
-            .texts
-            .saturating_add(key.len())
-            .saturating_add(value.len());
+        self.texts = self.texts.wrapping_add(key.len() + value.len());
         self.fields += 1;
     }
 
-    #[inline]
-    fn int(&mut self, key: &str, value: i64) {
-        self.texts += key.len()
-            + if (0..10).contains(&value) {
-                1
-            } else {
-                MAX_DIGITS
-            };
+    #[inline(always)]
+    fn int(&mut self, key: &str, _: i64) {
+        self.texts += key.len();
+        self.numbers += MAX_DIGITS;
         self.fields += 1;
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::header::{DecodeFields, FieldError, binary};
-use crate::json::{Lexer, Value};
+use crate::json::{Lexer, Plain, Text, Value};
 
 /// The ext fields of a command that was read: known to be sound, not yet taken apart. Copying it is free.
 ///
@@ -14,29 +14,38 @@ pub struct ExtFields<'a>(Source<'a>);
 
 /// The fields of an [`ExtFields`] in the order of the wire, those that come twice twice.
 #[derive(Clone, Debug)]
-pub struct ExtFieldsIter<'a>(Iter<'a>);
+pub struct ExtFieldsIter<'a>(Texts<'a>);
 
 #[derive(Clone, Copy, Default)]
 enum Source<'a> {
     #[default]
     Absent,
-    /// What stands behind the opening brace, up to the closing one.
-    Json(&'a str),
     /// Entries back to back.
     Binary(&'a [u8]),
+    /// What stands behind the opening brace.
+    Json(&'a [u8]),
+    /// What stands between the braces, in the form that Java writes.
+    Plain(&'a [u8]),
 }
 
+/// The fields as they stand.
 #[derive(Clone, Debug)]
-enum Iter<'a> {
+pub(crate) enum Texts<'a> {
     Binary(&'a [u8]),
     Json(Lexer<'a>),
+    Plain(Plain<'a>),
 }
 
 impl<'a> ExtFields<'a> {
     /// `inside` has been read over by the lexer.
-    #[inline]
-    pub(crate) fn json(inside: &'a str) -> Self {
+    pub(crate) fn json(inside: &'a [u8]) -> Self {
         Self(Source::Json(inside))
+    }
+
+    /// `inside` has been read over by the quick reader.
+    #[inline]
+    pub(crate) fn plain(inside: &'a [u8]) -> Self {
+        Self(Source::Plain(inside))
     }
 
     /// `entries` have been read over.
@@ -56,21 +65,26 @@ impl<'a> ExtFields<'a> {
     }
 
     /// Every field. A key may occur twice; the last one counts (PROTOCOL A.3).
-    #[inline]
     pub fn iter(&self) -> ExtFieldsIter<'a> {
-        ExtFieldsIter(match self.0 {
-            Source::Absent => Iter::Binary(&[]),
-            Source::Binary(entries) => Iter::Binary(entries),
-            Source::Json(inside) => Iter::Json(Lexer::new(inside)),
-        })
+        ExtFieldsIter(self.texts())
     }
 
     /// The value of `key`; of several the last one.
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.iter()
-            .filter(|(found, _)| found == key)
-            .last()
-            .map(|(_, value)| value)
+        let with_key = self
+            .texts()
+            .filter(|(found, _)| *found.bytes() == *key.as_bytes());
+        with_key.last().map(|(_, value)| value.into_cow())
+    }
+
+    #[inline]
+    pub(crate) fn texts(&self) -> Texts<'a> {
+        match self.0 {
+            Source::Absent => Texts::Binary(&[]),
+            Source::Binary(entries) => Texts::Binary(entries),
+            Source::Json(inside) => Texts::Json(Lexer::new(inside)),
+            Source::Plain(inside) => Texts::Plain(Plain::new(inside)),
+        }
     }
 
     /// Reads a typed header.
@@ -102,38 +116,50 @@ impl std::fmt::Debug for ExtFields<'_> {
 impl<'a> Iterator for ExtFieldsIter<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            Iter::Binary(entries) => next_binary(entries),
-            Iter::Json(lexer) => next_json(lexer),
-        }
+        self.0
+            .next()
+            .map(|(key, value)| (key.into_cow(), value.into_cow()))
     }
 }
 
-fn next_binary<'a>(entries: &mut &'a [u8]) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
-    let (rest, (key, value)) = binary::entry(entries).ok()?;
-    *entries = rest;
-    // Both were checked when the header was read.
-    let text = |bytes: &'a [u8]| Cow::Borrowed(std::str::from_utf8(bytes).unwrap_or_default());
-    Some((text(key), text(value)))
+impl<'a> Iterator for Texts<'a> {
+    type Item = (Text<'a>, Text<'a>);
+
+    /// Every error ends the iteration; none is left once the header was read.
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, value) = match self {
+            Self::Binary(entries) => {
+                let (rest, entry) = binary::entry(entries).ok()?;
+                *entries = rest;
+                entry
+            }
+            Self::Json(lexer) => return next_json(lexer),
+            Self::Plain(plain) => {
+                let entry = plain.entry()?;
+                // Not there behind the last one.
+                let _ = plain.eat(b",");
+                entry
+            }
+        };
+        Some((Text::plain(key), Text::plain(value)))
+    }
 }
 
-/// Every error ends the iteration; none is left once the header was read.
-#[inline]
-fn next_json<'a>(lexer: &mut Lexer<'a>) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+fn next_json<'a>(lexer: &mut Lexer<'a>) -> Option<(Text<'a>, Text<'a>)> {
     loop {
         let key = lexer.key().ok()??;
         let value = match lexer.value().ok()? {
-            Value::Bare(word) => Cow::Borrowed(word),
+            Value::Bare(word) => Text::plain(word),
             Value::Null => continue,
-            Value::Text(text) => text.into_cow(),
+            Value::Text(text) => text,
             nested @ (Value::List | Value::Object) => {
                 let start = lexer.offset() - 1;
                 lexer.finish(nested).ok()?;
-                Cow::Borrowed(lexer.since(start))
+                Text::plain(lexer.since(start))
             }
         };
-        return Some((key.into_cow(), value));
+        return Some((key, value));
     }
 }

@@ -7,6 +7,8 @@ use nom::number::complete::{be_i16, be_i32, be_u8, be_u16, be_u32};
 use super::{FieldSink, Fields, HeaderError};
 use crate::code::LanguageCode;
 use crate::command::{CommandView, EncodeError, ExtFields, Flags, HeadParts};
+use crate::frame::PREFIX_LEN;
+use crate::json::Text;
 use crate::writer::{MAX_DIGITS, Writer, decimal};
 
 /// Bytes of a header with neither remark nor ext fields.
@@ -20,14 +22,16 @@ const NO_LANGUAGE: u8 = u8::MAX;
 
 type Parsed<'a, T> = nom::IResult<&'a [u8], T>;
 
-/// Writes the header with exact lengths and no padding.
-#[inline]
+/// Writes the header with exact lengths and no padding. Leaves room before it for the two length words; gives where it
+/// ends, or `None` when the room does not suffice.
+#[inline(never)]
 pub(crate) fn encode<F: Fields>(
-    out: &mut Writer<'_>,
+    room: &mut [u8],
     head: &HeadParts<'_>,
     fields: &F,
     extra: &[(&str, &str)],
-) -> Result<(), EncodeError> {
+) -> Result<Option<usize>, EncodeError> {
+    let out = &mut Writer::new(room, PREFIX_LEN);
     let code =
         i16::try_from(head.code).map_err(|_| EncodeError::CodeTooLarge { code: head.code })?;
     let version = i16::try_from(head.version).map_err(|_| EncodeError::VersionTooLarge {
@@ -55,10 +59,10 @@ pub(crate) fn encode<F: Fields>(
     if let Some(error) = sink.error {
         return Err(error);
     }
-    let ext_len = out.written() - ext_at - 4;
+    let ext_len = out.written().saturating_sub(ext_at + 4);
     let ext_len = u32::try_from(ext_len).map_err(|_| EncodeError::ValueTooLong { len: ext_len })?;
-    out.patch(ext_at, &ext_len.to_be_bytes());
-    Ok(())
+    out.patch(ext_at, ext_len.to_be_bytes());
+    Ok(out.finish())
 }
 
 struct BinarySink<'w, 'b> {
@@ -66,36 +70,55 @@ struct BinarySink<'w, 'b> {
     error: Option<EncodeError>,
 }
 
-impl FieldSink for BinarySink<'_, '_> {
-    #[inline]
-    fn text(&mut self, key: &str, value: &str) {
+impl BinarySink<'_, '_> {
+    #[inline(always)]
+    fn field(&mut self, key: &str, value: &[u8]) {
         if key.len() > MAX_KEY_LEN {
-            self.error = Some(EncodeError::KeyTooLong {
-                len: key.len(),
-                limit: MAX_KEY_LEN,
-            });
+            self.error = Some(EncodeError::KeyTooLong { len: key.len(), limit: MAX_KEY_LEN });
             return;
         }
         let Ok(value_len) = u32::try_from(value.len()) else {
             self.error = Some(EncodeError::ValueTooLong { len: value.len() });
             return;
         };
+        let len = key.len();
+        let Some(window) = self.out.window(len + 6 + value.len()) else { return };
         // Just checked to fit.
-        self.out.put(&(key.len() as u16).to_be_bytes());
-        self.out.put(key.as_bytes());
-        self.out.put(&value_len.to_be_bytes());
-        self.out.put(value.as_bytes());
-    }
-
-    #[inline]
-    fn int(&mut self, key: &str, value: i64) {
-        let mut digits = [0; MAX_DIGITS];
-        let len = decimal(&mut digits, value);
-        self.text(key, std::str::from_utf8(&digits[..len]).unwrap_or_default());
+        window[..2].copy_from_slice(&(len as u16).to_be_bytes());
+        window[2..len + 2].copy_from_slice(key.as_bytes());
+        window[len + 2..len + 6].copy_from_slice(&value_len.to_be_bytes());
+        window[len + 6..].copy_from_slice(value);
     }
 }
 
-/// Reads the header. Every length is checked against what is there; a value of length zero is kept as an empty text
+impl FieldSink for BinarySink<'_, '_> {
+    #[inline(always)]
+    fn text(&mut self, key: &str, value: &str) {
+        self.field(key, value.as_bytes());
+    }
+
+    #[inline(always)]
+    fn int(&mut self, key: &str, value: i64) {
+        if (0..10).contains(&value) {
+            return self.field(key, &[b'0' + value as u8]);
+        }
+        let mut digits = [0; MAX_DIGITS];
+        let len = decimal(&mut digits, value).unwrap_or_default();
+        self.field(key, &digits[..len]);
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, key: &str, value: bool) {
+        if value {
+            self.field(key, b"true");
+        } else {
+            self.field(key, b"false");
+        }
+    }
+}
+
+/// Reads the header. Every length is checked against what is there, bytes that are not UTF-8 become U+FFFD when they
+/// are looked at (as in Java); a value of length zero is kept as an empty text
 /// (4.9.3 does so, later servers make it null).
 pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
     let (rest, (code, language, version, opaque, flag)) =
@@ -105,7 +128,6 @@ pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
     if !rest.is_empty() {
         return Err(HeaderError::TrailingBytes { count: rest.len() });
     }
-    let remark = utf8(remark, "the remark")?;
     check(ext)?;
 
     let language = LanguageCode(language);
@@ -115,7 +137,7 @@ pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
         version: i32::from(version),
         opaque,
         flags: Flags(flag),
-        remark: (!remark.is_empty()).then_some(remark.into()),
+        remark: (!remark.is_empty()).then(|| Text::plain(remark).into_cow()),
         ext: ExtFields::binary(ext),
     })
 }
@@ -138,21 +160,15 @@ fn long_text(input: &[u8]) -> Parsed<'_, &[u8]> {
 fn check(ext: &[u8]) -> Result<(), HeaderError> {
     let mut rest = ext;
     while !rest.is_empty() {
-        let (behind, (key, value)) = entry(rest).map_err(cut("an ext field"))?;
+        let (behind, (key, _)) = entry(rest).map_err(cut("an ext field"))?;
         if key.len() > MAX_KEY_LEN {
             return Err(HeaderError::Truncated {
                 part: "an ext field's key",
             });
         }
-        utf8(key, "an ext field's key")?;
-        utf8(value, "an ext field's value")?;
         rest = behind;
     }
     Ok(())
-}
-
-fn utf8<'a>(bytes: &'a [u8], part: &'static str) -> Result<&'a str, HeaderError> {
-    std::str::from_utf8(bytes).map_err(|_| HeaderError::InvalidUtf8 { part })
 }
 
 fn cut<E>(part: &'static str) -> impl Fn(E) -> HeaderError {

@@ -1,44 +1,51 @@
 //! The JSON header (PROTOCOL A.2): written straight into the frame, read in one pass without a DOM.
 
+use std::borrow::Cow;
+
 use super::{FieldSink, Fields, HeaderError};
 use crate::code::LanguageCode;
 use crate::command::{CommandView, ExtFields, Flags, HeadParts};
-use crate::json::{JsonError, Lexer, Value, write};
-use crate::writer::{MAX_DIGITS, Writer, decimal};
+use crate::frame::PREFIX_LEN;
+use crate::json::{JsonError, Lexer, Plain, Text, Value, write};
+use crate::writer::Writer;
 
 /// What everything but the ext fields and the remark takes at most.
 pub(crate) const FIXED_ROOM: usize = 192;
 
 /// Writes the header. Keys in alphabetical order, null-valued ones left out, no white space: as Java does.
-#[inline]
+/// Leaves room before it for the two length words; gives where it ends, or `None` when the room does not suffice.
+#[inline(never)]
 pub(crate) fn encode<F: Fields>(
-    out: &mut Writer<'_>,
+    room: &mut [u8],
     head: &HeadParts<'_>,
     fields: &F,
     extra: &[(&str, &str)],
-) {
-    number(out, b"{\"code\":", head.code);
+) -> Option<usize> {
+    let out = &mut Writer::new(room, PREFIX_LEN);
+    out.put(b"{\"code\":");
+    number(out, head.code);
     ext_fields(out, fields, extra);
-    number(out, b",\"flag\":", head.flags.0);
+    out.put(b",\"flag\":");
+    number(out, head.flags.0);
     if let Some(language) = head.language {
         out.put(b",\"language\":\"");
         // A peer takes an unknown name badly (PROTOCOL A.4), so a number without a name becomes OTHER.
         out.put(language.name().unwrap_or("OTHER").as_bytes());
         out.put(b"\"");
     }
-    number(out, b",\"opaque\":", head.opaque);
+    out.put(b",\"opaque\":");
+    number(out, head.opaque);
     if let Some(remark) = head.remark {
         out.put(b",\"remark\":");
         write::string(out, remark);
     }
-    number(
-        out,
-        b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":",
-        head.version,
-    );
+    out.put(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    number(out, head.version);
     out.put(b"}");
+    out.finish()
 }
 
+#[inline(always)]
 fn ext_fields<F: Fields>(out: &mut Writer<'_>, fields: &F, extra: &[(&str, &str)]) {
     let before = out.written();
     out.put(b",\"extFields\":{");
@@ -61,54 +68,59 @@ fn ext_fields<F: Fields>(out: &mut Writer<'_>, fields: &F, extra: &[(&str, &str)
 }
 
 #[inline(always)]
-fn number(out: &mut Writer<'_>, key: &[u8], value: i32) {
-    let room = out.room(key.len() + MAX_DIGITS);
-    room[..key.len()].copy_from_slice(key);
-    let len = decimal(&mut room[key.len()..], i64::from(value));
-    out.advance(key.len() + len);
+fn number(out: &mut Writer<'_>, number: i32) {
+    if (0..10).contains(&number) {
+        out.put(&[b'0' + number as u8]);
+    } else {
+        out.decimal(i64::from(number));
+    }
 }
 
 struct JsonSink<'w, 'b>(&'w mut Writer<'b>);
 
 impl JsonSink<'_, '_> {
-    /// `"key":"` and the room asked for behind it.
+    /// `"key":"value` and whatever ends it, all of lengths known when compiled.
     #[inline(always)]
-    fn key(&mut self, key: &str) {
+    fn piece(&mut self, key: &str, value: &[u8]) {
         let len = key.len();
-        let room = self.0.window(len + 4);
-        room[0] = b'"';
-        room[1..=len].copy_from_slice(key.as_bytes());
-        room[len + 1..].copy_from_slice(b"\":\"");
+        let Some(window) = self.0.window(len + 4 + value.len()) else {
+            return;
+        };
+        window[0] = b'"';
+        window[1..=len].copy_from_slice(key.as_bytes());
+        window[len + 1..len + 4].copy_from_slice(b"\":\"");
+        window[len + 4..].copy_from_slice(value);
     }
 }
 
 impl FieldSink for JsonSink<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
-        self.key(key);
+        self.piece(key, b"");
         write::escaped(self.0, value);
         self.0.put(b"\",");
     }
 
-    #[inline]
+    #[inline(always)]
     fn int(&mut self, key: &str, value: i64) {
-        self.key(key);
-        let room = self.0.room(MAX_DIGITS + 2);
-        let len = decimal(room, value);
-        room[len..len + 2].copy_from_slice(b"\",");
-        self.0.advance(len + 2);
+        if (0..10).contains(&value) {
+            return self.piece(key, &[b'0' + value as u8, b'"', b',']);
+        }
+        self.piece(key, b"");
+        self.0.decimal(value);
+        self.0.put(b"\",");
     }
 
-    #[inline]
+    #[inline(always)]
     fn bool(&mut self, key: &str, value: bool) {
-        self.key(key);
         if value {
-            self.0.put(b"true\",");
+            self.piece(key, b"true\",");
         } else {
-            self.0.put(b"false\",");
+            self.piece(key, b"false\",");
         }
     }
 
+    #[inline(always)]
     fn entry(&mut self, key: &str, value: &str) {
         write::string(self.0, key);
         self.0.put(b":");
@@ -120,21 +132,50 @@ impl FieldSink for JsonSink<'_, '_> {
 /// Reads the header. Unknown keys are passed over; a key that is missing or null leaves its default (0, none); of a key
 /// that comes twice the last one counts.
 pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
-    let text = std::str::from_utf8(header).map_err(|_| HeaderError::InvalidUtf8 {
-        part: "the JSON text",
-    })?;
-    let mut lexer = Lexer::new(text);
+    match decode_plain(header) {
+        Some(view) => Ok(view),
+        None => decode_any(header),
+    }
+}
+
+/// The form that Java writes, which is nearly all there is: keys in alphabetical order, no white space, no escape.
+/// `None` says nothing but that it is not that form.
+fn decode_plain(header: &[u8]) -> Option<CommandView<'_>> {
+    let mut plain = Plain::new(header);
+    let mut view = CommandView::default();
+    plain.eat(b"{\"code\":")?;
+    view.code = plain.number()?;
+    if plain.eat(b",\"extFields\":{").is_some() {
+        view.ext = ExtFields::plain(plain.entries()?);
+    }
+    plain.eat(b",\"flag\":")?;
+    view.flags = Flags(plain.number()?);
+    plain.eat(b",\"language\":\"")?;
+    view.language = language_named(plain.string()?);
+    plain.eat(b",\"opaque\":")?;
+    view.opaque = plain.number()?;
+    if plain.eat(b",\"remark\":\"").is_some() {
+        view.remark = Some(Text::plain(plain.string()?).into_cow());
+    }
+    plain.eat(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
+    view.version = plain.number()?;
+    plain.eat(b"}")?;
+    plain.is_empty().then_some(view)
+}
+
+fn decode_any(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
+    let mut lexer = Lexer::new(header);
     let mut view = CommandView::default();
     lexer.open_object()?;
     while let Some(key) = lexer.key()? {
-        match key.raw {
-            "code" => view.code = int(&mut lexer, "code")?,
-            "extFields" => view.ext = ext(&mut lexer)?,
-            "flag" => view.flags = Flags(int(&mut lexer, "flag")?),
-            "language" => view.language = language(&mut lexer)?,
-            "opaque" => view.opaque = int(&mut lexer, "opaque")?,
-            "remark" => view.remark = remark(&mut lexer)?,
-            "version" => view.version = int(&mut lexer, "version")?,
+        match &*key.bytes() {
+            b"code" => view.code = int(&mut lexer, "code")?,
+            b"extFields" => view.ext = ext(&mut lexer)?,
+            b"flag" => view.flags = Flags(int(&mut lexer, "flag")?),
+            b"language" => view.language = language(&mut lexer)?,
+            b"opaque" => view.opaque = int(&mut lexer, "opaque")?,
+            b"remark" => view.remark = remark(&mut lexer)?,
+            b"version" => view.version = int(&mut lexer, "version")?,
             _ => lexer.skip_value()?,
         }
     }
@@ -142,28 +183,38 @@ pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
     Ok(view)
 }
 
-#[inline]
 fn int(lexer: &mut Lexer<'_>, key: &'static str) -> Result<i32, HeaderError> {
-    let digits = match lexer.value()? {
-        Value::Bare(digits) => digits,
-        Value::Text(text) => text.raw,
+    let number = match lexer.value()? {
+        Value::Bare(digits) => Text::plain(digits),
+        Value::Text(text) => text,
         Value::Null => return Ok(0),
         Value::List | Value::Object => return Err(HeaderError::NotANumber { key }),
     };
-    digits.parse().map_err(|_| HeaderError::NotANumber { key })
+    number
+        .into_cow()
+        .parse()
+        .map_err(|_| HeaderError::NotANumber { key })
 }
 
 fn language(lexer: &mut Lexer<'_>) -> Result<Option<LanguageCode>, JsonError> {
     match lexer.value()? {
-        Value::Text(name) => Ok(LanguageCode::from_name(name.raw)),
+        Value::Text(name) => Ok(language_named(&name.bytes())),
         other => lexer.finish(other).map(|()| None),
     }
 }
 
-fn remark<'a>(lexer: &mut Lexer<'a>) -> Result<Option<std::borrow::Cow<'a, str>>, JsonError> {
+#[inline]
+fn language_named(name: &[u8]) -> Option<LanguageCode> {
+    match name {
+        b"JAVA" => Some(LanguageCode::JAVA),
+        _ => LanguageCode::from_name(std::str::from_utf8(name).ok()?),
+    }
+}
+
+fn remark<'a>(lexer: &mut Lexer<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
     match lexer.value()? {
         Value::Text(text) => Ok(Some(text.into_cow())),
-        Value::Bare(word) => Ok(Some(word.into())),
+        Value::Bare(word) => Ok(Some(Text::plain(word).into_cow())),
         Value::Null => Ok(None),
         Value::List | Value::Object => Err(lexer.error("the remark is neither text nor null")),
     }

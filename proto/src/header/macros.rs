@@ -34,7 +34,7 @@ macro_rules! header_fields {
         |$this:ident| $view:expr, |$built:ident| $wrap:expr, $inner:ident { $($field:ident = $wire:literal,)+ }
     ) => {
         impl $crate::header::Fields for $elided {
-            #[inline]
+            #[inline(always)]
             fn write(&self, sink: &mut impl $crate::header::FieldSink) {
                 let $this = self;
                 let fields = $view;
@@ -45,11 +45,12 @@ macro_rules! header_fields {
         impl<$life> $crate::header::DecodeFields<$life> for $named {
             fn decode_fields(ext: $crate::command::ExtFields<$life>) -> Result<Self, $crate::header::FieldError> {
                 $(let mut $field = None;)+
-                for (key, value) in ext.iter() {
-                    match &*key {
-                        $($wire => $field = Some(value),)+
-                        _ => {}
-                    }
+                for (key, value) in ext.texts() {
+                    let key = key.bytes();
+                    $(if *key == *$wire.as_bytes() {
+                        $field = Some(value);
+                        continue;
+                    })+
                 }
                 let $built = $inner { $($field: $crate::header::FieldValue::read($wire, $field)?,)+ };
                 Ok($wrap)

@@ -112,10 +112,10 @@ impl Fields for SendResponseExtras<'_> {
 impl<'a> DecodeFields<'a> for SendResponseExtras<'a> {
     fn decode_fields(ext: ExtFields<'a>) -> Result<Self, FieldError> {
         let mut extras = Self::default();
-        for (key, value) in ext.iter() {
-            match &*key {
-                "MSG_REGION" => extras.region = Some(value),
-                "TRACE_ON" => extras.trace_on = value != "false",
+        for (key, value) in ext.texts() {
+            match &*key.bytes() {
+                b"MSG_REGION" => extras.region = Some(value.into_cow()),
+                b"TRACE_ON" => extras.trace_on = *value.bytes() != *b"false",
                 _ => {}
             }
         }

@@ -1,5 +1,6 @@
 //! The pull reader.
 
+use super::scan::find_quote_or_backslash;
 use super::{JsonError, Text};
 
 /// Values nested deeper than this are an error; no header or route comes near.
@@ -8,7 +9,7 @@ const MAX_DEPTH: u32 = 64;
 /// Reads one JSON text from its front to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Lexer<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
 }
 
@@ -16,7 +17,7 @@ pub(crate) struct Lexer<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     /// A number, `true` or `false`, as it stands.
-    Bare(&'a str),
+    Bare(&'a [u8]),
     List,
     Null,
     Object,
@@ -24,7 +25,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
@@ -120,22 +121,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads `expected` if it comes next, byte for byte.
-    #[inline(always)]
-    pub(crate) fn eat(&mut self, expected: &str) -> bool {
-        let found = self.rest().starts_with(expected.as_bytes());
-        if found {
-            self.at += expected.len();
-        }
-        found
-    }
-
     pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
     /// The text from `start` to here.
-    pub(crate) fn since(&self, start: usize) -> &'a str {
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
@@ -151,12 +142,12 @@ impl<'a> Lexer<'a> {
 
     #[inline(always)]
     fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     #[inline(always)]
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     #[inline(always)]
@@ -191,7 +182,6 @@ impl<'a> Lexer<'a> {
                 Some(&byte) if byte == quote => {
                     let end = self.at + step;
                     self.at = end + 1;
-                    // Both ends are ASCII quotes, hence character borders.
                     let raw = self.text.get(start..end).unwrap_or_default();
                     return Ok(Text { raw, escaped });
                 }
@@ -205,7 +195,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A bare key: letters, digits and what Java allows in names.
-    fn word(&mut self) -> Result<&'a str, JsonError> {
+    fn word(&mut self) -> Result<&'a [u8], JsonError> {
         let len = self
             .rest()
             .iter()
@@ -229,9 +219,9 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let word = self.text.get(start..start + len).unwrap_or_default();
         let value = match word {
-            "null" => Value::Null,
-            "true" | "false" => Value::Bare(word),
-            _ if is_number(word.as_bytes()) => Value::Bare(word),
+            b"null" => Value::Null,
+            b"true" | b"false" => Value::Bare(word),
+            _ if is_number(word) => Value::Bare(word),
             _ => return Err(self.error("a value is expected")),
         };
         self.at += len;
@@ -266,31 +256,6 @@ impl<'a> Lexer<'a> {
         }
         Ok(())
     }
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Index of the first quote or backslash, or the length when there is none.
-#[inline(always)]
-fn find_quote_or_backslash(bytes: &[u8], quote: u8) -> usize {
-    let mut rest = bytes;
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = word ^ (ONES * u64::from(quote));
-        let backslashes = word ^ (ONES * u64::from(b'\\'));
-        // The lowest bit set is exact: a borrow can only spoil bytes above a true match.
-        let found = (quotes.wrapping_sub(ONES) | backslashes.wrapping_sub(ONES)) & !word & HIGH;
-        if found != 0 {
-            return bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
-        }
-        rest = behind;
-    }
-    let tail = rest
-        .iter()
-        .take_while(|byte| **byte != quote && **byte != b'\\')
-        .count();
-    bytes.len() - rest.len() + tail
 }
 
 fn is_word(byte: u8) -> bool {

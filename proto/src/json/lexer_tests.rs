@@ -1,7 +1,7 @@
 use super::*;
 
 fn whole(text: &str) -> Result<(), JsonError> {
-    let mut lexer = Lexer::new(text);
+    let mut lexer = Lexer::new(text.as_bytes());
     lexer.skip_value()?;
     lexer.end()
 }
@@ -51,23 +51,4 @@ fn nesting_is_bounded() {
     assert_eq!(whole(&nested(64)), Ok(()));
     assert!(whole(&nested(65)).is_err());
     assert!(whole(&"[{a:".repeat(1 << 20)).is_err());
-}
-
-#[test]
-fn quotes_and_backslashes_are_found_at_every_place() {
-    for len in 0..40 {
-        for special in *b"\"\\" {
-            let mut bytes = vec![b'\x21'; len];
-            assert_eq!(find_quote_or_backslash(&bytes, b'"'), len);
-            for place in 0..len {
-                bytes[place] = special;
-                bytes
-                    .iter_mut()
-                    .skip(place + 1)
-                    .for_each(|byte| *byte = b'\x23');
-                assert_eq!(find_quote_or_backslash(&bytes, b'"'), place);
-                bytes.fill(b'\x21');
-            }
-        }
-    }
 }

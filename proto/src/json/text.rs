@@ -5,19 +5,49 @@ use std::borrow::Cow;
 /// The contents of a string, its escapes not yet resolved; or a bare word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
-    pub(crate) raw: &'a str,
+    pub(crate) raw: &'a [u8],
     pub(crate) escaped: bool,
 }
 
 impl<'a> Text<'a> {
-    /// Resolves the escapes; allocates only when there are any.
+    /// A text without escapes.
+    #[inline(always)]
+    pub(crate) fn plain(raw: &'a [u8]) -> Self {
+        Self {
+            raw,
+            escaped: false,
+        }
+    }
+
+    /// The text, its escapes resolved. Allocates only when there are any, or when bytes that are not UTF-8 must be
+    /// replaced by U+FFFD, as Java does.
     #[inline]
     pub(crate) fn into_cow(self) -> Cow<'a, str> {
+        match std::str::from_utf8(self.raw) {
+            Ok(text) if !self.escaped => Cow::Borrowed(text),
+            Ok(text) => Cow::Owned(unescape(text)),
+            Err(_) => Cow::Owned(unescape_lossy(self)),
+        }
+    }
+
+    /// The text to compare with names.
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
         if self.escaped {
-            Cow::Owned(unescape(self.raw))
+            Cow::Owned(unescape_lossy(self).into_bytes())
         } else {
             Cow::Borrowed(self.raw)
         }
+    }
+}
+
+#[cold]
+fn unescape_lossy(text: Text<'_>) -> String {
+    let lossy = String::from_utf8_lossy(text.raw);
+    if text.escaped {
+        unescape(&lossy)
+    } else {
+        lossy.into_owned()
     }
 }
 

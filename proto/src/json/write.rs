@@ -2,24 +2,15 @@
 
 use crate::writer::Writer;
 
-/// Source bytes escaped between two looks at the room left: bounds how much is reserved too much.
-const PIECE: usize = 256;
-
-/// The longest escape, `\u001f`.
-const LONGEST_ESCAPE: usize = 6;
-
 /// Writes the contents of a string, without its quotes: as fastjson does, short escapes where JSON has them,
 /// `\u00xx` for other control characters, everything else as UTF-8.
-#[inline]
+#[inline(always)]
 pub(crate) fn escaped(out: &mut Writer<'_>, text: &str) {
-    for piece in text.as_bytes().chunks(PIECE) {
-        let room = out.room(piece.len() * LONGEST_ESCAPE + WORD);
-        let written = escape_piece(room, piece);
-        out.advance(written);
-    }
+    out.fill(|room| escape_into(room, text.as_bytes()));
 }
 
 /// Writes `"text"`.
+#[inline(always)]
 pub(crate) fn string(out: &mut Writer<'_>, text: &str) {
     out.put(b"\"");
     escaped(out, text);
@@ -31,35 +22,34 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// Scans and copies in one go, eight bytes at a time: a whole word is copied first, then the place of the first byte
-/// to escape says how much of it counts.
-///
-/// `room` must hold six bytes for each of `source`, and eight more.
-#[inline(always)]
-fn escape_piece(room: &mut [u8], source: &[u8]) -> usize {
-    let mut at = 0;
+/// to escape says how much of it counts. Wants up to eight bytes more room than it uses.
+#[inline(never)]
+fn escape_into(room: &mut [u8], source: &[u8]) -> Option<usize> {
+    let before = room.len();
+    let mut room = room;
     let mut rest = source;
     while let Some((chunk, behind)) = rest.split_first_chunk::<WORD>() {
-        room[at..at + WORD].copy_from_slice(chunk);
+        *room.first_chunk_mut::<WORD>()? = *chunk;
         let special = specials(u64::from_le_bytes(*chunk));
         if special == 0 {
-            at += WORD;
+            room = room.get_mut(WORD..)?;
             rest = behind;
             continue;
         }
         let clean = (special.trailing_zeros() / 8) as usize;
-        at += clean;
-        at += escape_byte(&mut room[at..], rest[clean]);
+        room = escape(room.get_mut(clean..)?, rest[clean])?;
         rest = &rest[clean + 1..];
     }
     for &byte in rest {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            room[at] = byte;
-            at += 1;
+            let (slot, after) = room.split_first_mut()?;
+            *slot = byte;
+            room = after;
         } else {
-            at += escape_byte(&mut room[at..], byte);
+            room = escape(room, byte)?;
         }
     }
-    at
+    Some(before - room.len())
 }
 
 /// Marks the high bit of each byte that must be escaped; exact up to the lowest mark.
@@ -71,37 +61,49 @@ fn specials(word: u64) -> u64 {
     (controls | quotes | backslashes) & !word & HIGH
 }
 
+/// Writes the escape of a byte below 0x80, and gives the room behind it.
 #[inline(always)]
-fn escape_byte(room: &mut [u8], byte: u8) -> usize {
-    let short = match byte {
-        0x08 => b'b',
-        b'\t' => b't',
-        b'\n' => b'n',
-        0x0C => b'f',
-        b'\r' => b'r',
-        b'"' | b'\\' => byte,
-        _ => {
-            room[..4].copy_from_slice(b"\\u00");
-            room[4] = b'0' + (byte >> 4);
-            room[5] = b"0123456789abcdef"[usize::from(byte & 0xF)];
-            return LONGEST_ESCAPE;
-        }
-    };
-    room[..2].copy_from_slice(&[b'\\', short]);
-    2
+fn escape(room: &mut [u8], byte: u8) -> Option<&mut [u8]> {
+    let (text, len) = &ESCAPES[usize::from(byte & 0x7F)];
+    *room.first_chunk_mut::<WORD>()? = *text;
+    room.get_mut(usize::from(*len)..)
 }
+
+/// The escape of each ASCII character that has one, filled up to a word, and its length.
+const ESCAPES: [([u8; WORD], u8); 128] = {
+    let mut escapes = [([0; WORD], 0); 128];
+    let mut byte = 0;
+    while byte < 128 {
+        let code = byte as u8;
+        let low = b"0123456789abcdef"[byte & 0xF];
+        escapes[byte] = match code {
+            0x08 => (*b"\\b      ", 2),
+            b'\t' => (*b"\\t      ", 2),
+            b'\n' => (*b"\\n      ", 2),
+            0x0C => (*b"\\f      ", 2),
+            b'\r' => (*b"\\r      ", 2),
+            b'"' => (*b"\\\"      ", 2),
+            b'\\' => (*b"\\\\      ", 2),
+            _ => (
+                [b'\\', b'u', b'0', b'0', b'0' + (code >> 4), low, b' ', b' '],
+                6,
+            ),
+        };
+        byte += 1;
+    }
+    escapes
+};
 
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
 
     use super::*;
+    use crate::writer::append;
 
     fn written(text: &str) -> String {
         let mut out = BytesMut::new();
-        let mut writer = Writer::new(&mut out, 0);
-        escaped(&mut writer, text);
-        writer.finish();
+        append(&mut out, 0, |writer| escaped(writer, text));
         String::from_utf8(out.to_vec()).unwrap()
     }
 
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_reserve_by_pieces() {
+    fn texts_of_any_length_find_room() {
         for text in ["\u{1}".repeat(1000), "x".repeat(100_000), "é".repeat(777)] {
             let json = format!("\"{}\"", written(&text));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);

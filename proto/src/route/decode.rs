@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{
     BrokerData, ClusterInfo, QueueData, RouteError, TopicList, TopicQueueMapping, TopicRoute,
 };
-use crate::json::{Lexer, Text, Value, utf8};
+use crate::json::{Lexer, Text, Value};
 
 /// Brokers, addresses, queues, list items: so many of all kinds together. A large cluster has some ten thousand topics.
 const MAX_ENTRIES: usize = 1 << 18;
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
         each: impl FnMut(&mut Self, &str) -> Result<(), RouteError>,
     ) -> Result<(), RouteError> {
         let mut reader = Self {
-            lexer: Lexer::new(utf8(body)?),
+            lexer: Lexer::new(body),
             entries: 0,
         };
         if !reader.object("the body", each)? {
@@ -253,34 +253,38 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, name: &'static str) -> Result<Option<String>, RouteError> {
-        match self.lexer.value()? {
-            Value::Bare(word) => Ok(Some(word.to_owned())),
-            Value::Null => Ok(None),
-            Value::Text(text) => Ok(Some(text.into_cow().into_owned())),
-            Value::List | Value::Object => Err(self.wrong_type(name, "a text")),
-        }
+        Ok(self
+            .scalar(name, "a text")?
+            .map(|text| text.into_cow().into_owned()))
     }
 
     fn number<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, RouteError> {
-        let digits = match self.lexer.value()? {
-            Value::Bare(digits) | Value::Text(Text { raw: digits, .. }) => digits,
-            Value::Null => return Ok(None),
-            Value::List | Value::Object => return Err(self.wrong_type(name, "a number")),
+        let Some(digits) = self.scalar(name, "a number")? else {
+            return Ok(None);
         };
-        let number = digits.parse();
-        number.map(Some).map_err(|_| RouteError::NotANumber {
+        let wrong = |_| RouteError::NotANumber {
             key: name,
             offset: self.lexer.offset(),
-        })
+        };
+        digits.into_cow().parse().map(Some).map_err(wrong)
     }
 
     fn bool(&mut self, name: &'static str) -> Result<Option<bool>, RouteError> {
+        let word = self.scalar(name, "a boolean")?;
+        Ok(word.map(|word| word.raw.eq_ignore_ascii_case(b"true")))
+    }
+
+    /// A text, number or boolean, as it stands.
+    fn scalar(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<Text<'a>>, RouteError> {
         match self.lexer.value()? {
-            Value::Bare(word) | Value::Text(Text { raw: word, .. }) => {
-                Ok(Some(word.eq_ignore_ascii_case("true")))
-            }
+            Value::Bare(word) => Ok(Some(Text::plain(word))),
             Value::Null => Ok(None),
-            Value::List | Value::Object => Err(self.wrong_type(name, "a boolean")),
+            Value::Text(text) => Ok(Some(text)),
+            Value::List | Value::Object => Err(self.wrong_type(name, expected)),
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{BrokerData, ClusterInfo, QueueData, TopicList, TopicQueueMapping, TopicRoute};
 use crate::json::write;
-use crate::writer::{MAX_DIGITS, Writer, decimal};
+use crate::writer::{Writer, append};
 
 /// How keys that are numbers are written.
 #[derive(Clone, Copy)]
@@ -138,11 +138,9 @@ fn mapping(out: &mut Writer<'_>, mapping: &TopicQueueMapping, numbers: Numbers) 
     out.put(b"}");
 }
 
-fn whole(write: impl FnOnce(&mut Writer<'_>)) -> Bytes {
+fn whole(write: impl Fn(&mut Writer<'_>)) -> Bytes {
     let mut out = BytesMut::new();
-    let mut writer = Writer::new(&mut out, 512);
-    write(&mut writer);
-    writer.finish();
+    append(&mut out, 512, write);
     out.freeze()
 }
 
@@ -199,8 +197,7 @@ fn numeric_key(out: &mut Writer<'_>, key: i64, numbers: Numbers) {
 
 fn number(out: &mut Writer<'_>, before: &[u8], number: i64) {
     out.put(before);
-    let len = decimal(out.room(MAX_DIGITS), number);
-    out.advance(len);
+    out.decimal(number);
 }
 
 fn boolean(out: &mut Writer<'_>, value: bool) {

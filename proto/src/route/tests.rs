@@ -137,7 +137,6 @@ fn nonsense_is_an_error_that_names_the_place() {
         let error = TopicRoute::decode(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(what), "{text}: {error}");
     }
-    assert!(TopicRoute::decode(b"{\"\xff\":1}").is_err());
     let many = format!("{{\"brokerDatas\":[{}]}}", "{},".repeat(300_000));
     assert!(matches!(
         TopicRoute::decode(many.as_bytes()),
