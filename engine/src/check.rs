@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::op::{Kind, State};
 use crate::peer::Link;
 use crate::pending::Waiter;
+use crate::route::Asked;
 
 impl Engine {
     /// Checks what must hold between any two calls once all outputs were taken: permits = live
@@ -84,7 +85,16 @@ impl Engine {
                     Some(State::InFlight { conn, opaque: number, .. })
                         if conn == request.conn && number == *opaque
                 ),
-                Waiter::Heartbeat | Waiter::Lookup(..) | Waiter::Unregister => true,
+                Waiter::Heartbeat => self.peers.conns.get(request.conn).is_some_and(|link| {
+                    link.heartbeat.is_some_and(|(number, _)| number == *opaque)
+                }),
+                Waiter::Lookup(lookup, _) => {
+                    self.routes.lookups.get(*lookup).is_some_and(|lookup| {
+                        let number = |asked: &Asked| asked.request.map(|(_, number, _)| number);
+                        lookup.asked.iter().any(|asked| number(asked) == Some(*opaque))
+                    })
+                }
+                Waiter::Unregister => true,
             };
             if !live || self.peers.conns.get(request.conn).is_none() {
                 return Err(format!("request {opaque} waits for nobody: {request:?}"));

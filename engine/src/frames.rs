@@ -98,22 +98,25 @@ impl Engine {
         header: &impl Fields,
         body: Bytes,
         waiter: Waiter,
-    ) {
+    ) -> i32 {
         let opaque = self.pending.next_opaque();
-        let heads = &mut self.heads;
+        let (heads, flags) = (&mut self.heads, Flags::REQUEST);
         // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
         // the waiter's deadline ends it.
-        if let Ok(head) = encode(
-            &self.config,
-            heads,
-            code.0,
-            opaque,
-            Flags::REQUEST,
-            header,
-            &body,
-        ) {
+        if let Ok(head) = encode(&self.config, heads, code.0, opaque, flags, header, &body) {
             self.push_frame(conn, head, body, false);
             self.expect_answer(conn, opaque, waiter);
+        }
+        opaque
+    }
+
+    /// Waits no longer for the answer to a request of our own making.
+    pub(crate) fn forget_request(&mut self, conn: ConnId, opaque: i32) {
+        if self.pending.take(conn, opaque).is_none() {
+            return;
+        }
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.pending = link.pending.saturating_sub(1);
         }
     }
 
@@ -182,7 +185,6 @@ impl Engine {
             .filter(|_| !buffer.is_empty())
         {
             link.received_at = now.mono;
-            link.heartbeat_at = None;
             let peer = link.peer;
             if let Some(peer) = self.peers.peers.get_mut(peer) {
                 peer.failures = 0;

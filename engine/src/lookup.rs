@@ -2,7 +2,7 @@
 //! tried once, all within the budget (PROTOCOL C.5, E.6).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rocketmq_proto::header::GetRouteInfoRequest;
@@ -11,17 +11,33 @@ use rocketmq_proto::{CommandView, RequestCode, ResponseCode, TopicRoute};
 use crate::engine::{Engine, Timer, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
-use crate::io::{ConnId, Endpoint, Now, OpId, Outcome, Output};
+use crate::io::{CloseReason, ConnId, Endpoint, Now, OpId, Outcome, Output};
 use crate::op::{Kind, State};
-use crate::peer::Waiting;
+use crate::peer::{Conn, Waiting};
 use crate::pending::Waiter;
 use crate::publish::Publish;
 use crate::route::{Asked, Lookup, LookupId, TopicId};
 
 /// A refresh after an error asks again at most this often.
-const REFRESH_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+const REFRESH_PAUSE: Duration = Duration::from_millis(500);
+/// A topic that had a route keeps it when name servers say that they know no such topic, so many
+/// times in a row: one that was just restarted knows none for a while.
+const KEPT_MISSES: u32 = 3;
 
 impl Engine {
+    /// Gets in line for a topic's route.
+    pub(crate) fn wait_for_route(&mut self, id: TopicId, op: OpId) {
+        let ops = &self.ops;
+        let Some(topic) = self.routes.topics.get_mut(id) else {
+            return;
+        };
+        // Those who gave up leave their place behind; swept before the line is mostly that.
+        if topic.waiting.len() > 2 * ops.len() + 64 {
+            topic.waiting.retain(|waiting| ops.get(*waiting).is_some());
+        }
+        topic.waiting.push_back(op);
+    }
+
     /// Asks for a topic's route, unless that is under way.
     pub(crate) fn look_up(&mut self, now: Now, id: TopicId) {
         let deadline = later(now.mono, self.config.api_timeout);
@@ -34,6 +50,7 @@ impl Engine {
         let lookup = Lookup {
             topic: id,
             fallback: false,
+            missed: false,
             deadline,
             timer: None,
             asked: Vec::new(),
@@ -73,10 +90,12 @@ impl Engine {
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
         };
-        lookup.asked.push(Asked {
+        let asked = Asked {
             server,
+            request: None,
             failure: None,
-        });
+        };
+        lookup.asked.push(asked);
         self.arm_lookup(now, id);
         match self.reach(now, peer) {
             Some(conn) => self.ask_route(now, id, conn),
@@ -106,16 +125,19 @@ impl Engine {
     }
 
     /// Writes the question; the name server is connected.
-    pub(crate) fn ask_route(&mut self, _now: Now, id: LookupId, conn: ConnId) {
+    pub(crate) fn ask_route(&mut self, now: Now, id: LookupId, conn: ConnId) {
+        let Some(server) = self.peers.address_of(conn).cloned() else {
+            return;
+        };
         let Some(lookup) = self.routes.lookups.get(id) else {
             return;
         };
         let Some(topic) = self.routes.topics.get(lookup.topic) else {
             return;
         };
-        let Some(server) = self.peers.address_of(conn).cloned() else {
+        if !lookup.asked.iter().any(|asked| asked.awaits(&server)) {
             return;
-        };
+        }
         let name = if lookup.fallback {
             self.config.create_topic_key.clone()
         } else {
@@ -126,13 +148,12 @@ impl Engine {
             accept_standard_json_only: Some(true),
         };
         let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
-        self.transmit_request(
-            conn,
-            code,
-            &header,
-            Bytes::new(),
-            Waiter::Lookup(id, server),
-        );
+        let waiter = Waiter::Lookup(id, server.clone());
+        let opaque = self.transmit_request(conn, code, &header, Bytes::new(), waiter);
+        let lookup = self.routes.lookups.get_mut(id);
+        if let Some(asked) = lookup.and_then(|l| l.asked.iter_mut().find(|a| a.awaits(&server))) {
+            asked.request = Some((conn, opaque, now.mono));
+        }
     }
 
     /// A name server answered.
@@ -156,17 +177,45 @@ impl Engine {
                 }
                 Err(error) => self.lookup_failed(now, id, server, error.to_string()),
             },
-            ResponseCode::TOPIC_NOT_EXIST if !fallback => {
-                // No such topic yet: the default topic's route says where it could be made (C.5).
-                lookup.fallback = true;
-                lookup.asked.clear();
-                self.routes.answered(server);
-                self.ask(now, id, server.clone());
-            }
+            ResponseCode::TOPIC_NOT_EXIST if !fallback => self.topic_missed(now, id, server),
             code => {
                 let remark = answer.remark.as_deref().unwrap_or("no remark");
                 let remark = remark.lines().next().unwrap_or_default();
                 self.lookup_failed(now, id, server, format!("{code}: {remark}"));
+            }
+        }
+    }
+
+    /// A name server knows no such topic. A new topic's place is where the default topic is (C.5);
+    /// one that had a route keeps it until that was said several times over (I 18).
+    fn topic_missed(&mut self, now: Now, id: LookupId, server: &Endpoint) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
+        lookup.missed = true;
+        let topic = self.routes.topics.get(lookup.topic);
+        if topic.is_some_and(|topic| topic.route.is_some() && topic.misses < KEPT_MISSES) {
+            return self.lookup_failed(now, id, server, "it knows no such topic".to_owned());
+        }
+        lookup.fallback = true;
+        let asked = std::mem::take(&mut lookup.asked);
+        self.routes.answered(server);
+        self.forget_questions(now, asked);
+        self.ask(now, id, server.clone());
+    }
+
+    /// Waits no longer for answers to a question that is over, and closes connections on which
+    /// nothing has arrived since it was asked (PROTOCOL E.6: the next call goes elsewhere).
+    fn forget_questions(&mut self, now: Now, asked: Vec<Asked>) {
+        for asked in asked {
+            let (Some((conn, opaque, at)), None) = (asked.request, asked.failure) else {
+                continue;
+            };
+            self.forget_request(conn, opaque);
+            let overdue = later(at, self.config.api_timeout / 2) <= now.mono;
+            let silent = |link: &Conn| link.received_at <= at;
+            if overdue && self.peers.conns.get(conn).is_some_and(silent) {
+                self.disconnect(now, conn, CloseReason::Silent);
             }
         }
     }
@@ -200,8 +249,11 @@ impl Engine {
             return;
         };
         if lookup.deadline <= now.mono {
-            self.end_lookup(now, id, None);
+            return self.end_lookup(now, id, None);
         }
+        // Nobody left to ask: what was asked may still be answered.
+        lookup.timer = Some(lookup.deadline);
+        self.deadlines.set(lookup.deadline, Timer::Lookup(id));
     }
 
     fn route_found(&mut self, now: Now, id: LookupId, mut route: TopicRoute, fallback: bool) {
@@ -214,6 +266,7 @@ impl Engine {
         let Some(topic) = self.routes.topics.get_mut(lookup.topic) else {
             return;
         };
+        topic.misses = 0;
         let unchanged = topic.route.as_ref() == Some(&route);
         if !unchanged || topic.publish.is_none() {
             let publish = Publish::from_route(&topic.name, &route, at_most);
@@ -232,7 +285,7 @@ impl Engine {
 
     /// A question is over: those who waited for the route go on, or fail.
     fn end_lookup(&mut self, now: Now, id: LookupId, found: Option<()>) {
-        let Some(lookup) = self.routes.lookups.remove(id) else {
+        let Some(mut lookup) = self.routes.lookups.remove(id) else {
             return;
         };
         if lookup.timer.is_some() {
@@ -247,6 +300,7 @@ impl Engine {
         let name = topic.name.clone();
         let waiting = std::mem::take(&mut topic.waiting);
         if found.is_none() {
+            topic.misses += u32::from(lookup.missed);
             let event = Event::RouteFailed {
                 topic: name.clone(),
                 error: lookup.describe(),
@@ -256,6 +310,7 @@ impl Engine {
         for op in waiting {
             self.route_settled(now, op, topic_id, &lookup);
         }
+        self.forget_questions(now, std::mem::take(&mut lookup.asked));
         self.poll_next(now);
     }
 

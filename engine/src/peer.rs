@@ -67,8 +67,8 @@ pub(crate) struct Conn {
     pub(crate) answered_at: Option<Instant>,
     /// When something last arrived; at first, when it was connected.
     pub(crate) received_at: Instant,
-    /// When the last heartbeat went out, until something arrives.
-    pub(crate) heartbeat_at: Option<Instant>,
+    /// The last heartbeat: its correlation number, and when it went out.
+    pub(crate) heartbeat: Option<(i32, Instant)>,
     /// Requests that wait for an answer on it.
     pub(crate) pending: usize,
     /// Whether the server asked us to go away: no new request goes on it (E.13).
@@ -144,7 +144,7 @@ impl Conn {
             answered: FrameSeq::default(),
             answered_at: None,
             received_at: now,
-            heartbeat_at: None,
+            heartbeat: None,
             pending: 0,
             leaving: false,
             unwritten: VecDeque::new(),

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rocketmq_proto::{TopicName, TopicRoute};
 use rustc_hash::FxHashMap;
 
-use crate::io::{Endpoint, OpId};
+use crate::io::{ConnId, Endpoint, OpId};
 use crate::publish::Publish;
 use crate::rng::Rng;
 use crate::slab::{Slab, id};
@@ -41,6 +41,8 @@ pub(crate) struct Topic {
     pub(crate) used_at: Instant,
     /// When its last question ended: a refresh after an error does not ask again at once.
     pub(crate) asked_at: Option<Instant>,
+    /// Questions in a row that were answered with "no such topic", although there was one.
+    pub(crate) misses: u32,
 }
 
 /// A question for a topic's route.
@@ -49,6 +51,8 @@ pub(crate) struct Lookup {
     pub(crate) topic: TopicId,
     /// Whether the default topic is asked for, since there is no such topic (C.5).
     pub(crate) fallback: bool,
+    /// Whether a name server said that it knows no such topic.
+    pub(crate) missed: bool,
     pub(crate) deadline: Instant,
     pub(crate) timer: Option<Instant>,
     /// The name servers asked, and what became of it.
@@ -58,6 +62,8 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) server: Endpoint,
+    /// The request, once it was given out: connection, correlation number, when.
+    pub(crate) request: Option<(ConnId, i32, Instant)>,
     /// Why it did not help; `None` while its answer may still come.
     pub(crate) failure: Option<String>,
 }
@@ -104,6 +110,7 @@ impl Routes {
             waiting: VecDeque::new(),
             used_at: now,
             asked_at: None,
+            misses: 0,
         });
         self.by_name.insert(name.clone(), id);
         id
@@ -153,6 +160,13 @@ impl Topic {
     /// The queues, if there are any.
     pub(crate) fn usable(&self) -> Option<&Arc<Publish>> {
         self.publish.as_ref().filter(|publish| !publish.is_empty())
+    }
+}
+
+impl Asked {
+    /// Whether the question to this server is still to be written.
+    pub(crate) fn awaits(&self, server: &Endpoint) -> bool {
+        self.server == *server && self.request.is_none() && self.failure.is_none()
     }
 }
 

@@ -81,7 +81,7 @@ impl Engine {
             self.choose(now, id, topic_id, &publish);
             return;
         }
-        topic.waiting.push_back(id);
+        self.wait_for_route(topic_id, id);
         self.set_state(id, State::Route(topic_id));
         self.arm_op(id, deadline);
         self.look_up(now, topic_id);

@@ -39,7 +39,7 @@ impl Engine {
             match topic.usable().cloned() {
                 Some(publish) => self.topic_found(now, op, &publish),
                 None => {
-                    topic.waiting.push_back(op);
+                    self.wait_for_route(topic_id, op);
                     self.look_up(now, topic_id);
                 }
             }

@@ -74,11 +74,9 @@ impl Engine {
             let Some(conn) = self.reach(now, peer_id) else {
                 continue;
             };
-            let silent = self
-                .peers
-                .conns
-                .get(conn)
-                .is_some_and(|link| link.heartbeat_at.is_some());
+            let silent = self.peers.conns.get(conn).is_some_and(|link| {
+                link.heartbeat.is_some_and(|(_, at)| link.received_at <= at)
+            });
             if silent {
                 // Nothing at all since the last heartbeat: half-open (DESIGN 6, timeout policy).
                 self.disconnect(now, conn, CloseReason::Silent);
@@ -89,11 +87,15 @@ impl Engine {
     }
 
     pub(crate) fn send_heartbeat(&mut self, now: Now, conn: ConnId) {
-        let body = self.heartbeat_body.clone();
-        if let Some(link) = self.peers.conns.get_mut(conn) {
-            link.heartbeat_at = Some(now.mono);
+        let last = self.peers.conns.get(conn).and_then(|link| link.heartbeat);
+        if let Some((unanswered, _)) = last {
+            self.forget_request(conn, unanswered);
         }
-        self.transmit_request(conn, RequestCode::HEART_BEAT, &(), body, Waiter::Heartbeat);
+        let (code, body) = (RequestCode::HEART_BEAT, self.heartbeat_body.clone());
+        let opaque = self.transmit_request(conn, code, &(), body, Waiter::Heartbeat);
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.heartbeat = Some((opaque, now.mono));
+        }
     }
 
     /// The master addresses of all routes in use, each once, in a stable order.
