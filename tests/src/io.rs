@@ -40,7 +40,7 @@ pub enum Action {
         conn: PeerId,
     },
     /// Tell every name server; see [`NameServer::register`](crate::NameServer::register).
-    Register(Registration),
+    Register(Box<Registration>),
     /// Write these bytes, which need not be whole frames, then reset the connection.
     ResetAfter {
         /// Which one.

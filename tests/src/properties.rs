@@ -5,9 +5,27 @@ pub(crate) const VALUE_END: char = '\u{2}';
 
 /// The pairs of a properties string, as the broker's parser sees them: empty names and values are lost.
 pub(crate) fn pairs(wire: &str) -> impl Iterator<Item = (&str, &str)> {
-    wire.split(VALUE_END)
-        .filter_map(|piece| piece.split_once(NAME_END))
+    let mut rest = wire;
+    let pieces = std::iter::from_fn(move || {
+        let (piece, behind) = cut(rest, VALUE_END)?;
+        rest = behind;
+        Some(piece)
+    });
+    pieces
+        .filter_map(|piece| cut(piece, NAME_END))
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+}
+
+/// What stands before a mark and what behind it; all of it when there is no mark, `None` when there is nothing. By
+/// bytes, since this is done for every message: the marks are ASCII, so they are no part of another character.
+fn cut(text: &str, mark: char) -> Option<(&str, &str)> {
+    if text.is_empty() {
+        return None;
+    }
+    match text.bytes().position(|byte| char::from(byte) == mark) {
+        Some(at) => Some((&text[..at], &text[at + 1..])),
+        None => Some((text, "")),
+    }
 }
 
 /// The value of a property; the last one wins.

@@ -6,8 +6,10 @@ use std::{
     net::SocketAddr,
 };
 
-use bytes::Bytes;
-use rocketmq_proto::{CommandView, Frame, RemotingCommand, RequestCode, SerializeType};
+use bytes::{BufMut, Bytes, BytesMut};
+use rocketmq_proto::{
+    CommandView, Frame, FrameDecoder, RemotingCommand, RequestCode, SerializeType,
+};
 
 use crate::{PeerId, ServerNow};
 
@@ -77,12 +79,50 @@ impl RequestSeen {
     }
 }
 
+/// What is kept of a frame: decoded only when somebody asks.
+#[derive(Clone, Debug)]
+struct Seen {
+    unix_ms: u64,
+    conn: PeerId,
+    peer: SocketAddr,
+    /// The frame as if it had no body.
+    head: Bytes,
+    body_len: usize,
+}
+
+impl Seen {
+    /// What was decoded once decodes again.
+    fn decode(&self) -> Option<RequestSeen> {
+        let mut bytes = BytesMut::from(&self.head[..]);
+        let frame = FrameDecoder::default().next_frame(&mut bytes).ok()??;
+        Some(RequestSeen {
+            unix_ms: self.unix_ms,
+            conn: self.conn,
+            peer: self.peer,
+            serialize_type: frame.serialize_type(),
+            command: RemotingCommand::from_frame(&frame).ok()?,
+            body_len: self.body_len,
+        })
+    }
+}
+
+/// The frame without its body: copied, so that nothing holds on to the connection's read buffer.
+fn head_of(frame: &Frame) -> Bytes {
+    let header = frame.header();
+    let mut head = BytesMut::with_capacity(8 + header.len());
+    // A header is shorter than 2^24 bytes (PROTOCOL A.1).
+    head.put_u32(header.len() as u32 + 4);
+    head.put_u32(header.len() as u32 | u32::from(frame.serialize_type() as u8) << 24);
+    head.put_slice(header);
+    head.freeze()
+}
+
 /// The last requests that a server got, and how many of each code there ever were.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLog {
     limit: usize,
-    seen: VecDeque<RequestSeen>,
-    answers: VecDeque<RequestSeen>,
+    seen: VecDeque<Seen>,
+    answers: VecDeque<Seen>,
     counts: BTreeMap<i32, u64>,
 }
 
@@ -102,12 +142,6 @@ impl RequestLog {
         if self.limit == 0 {
             return;
         }
-        let Ok(mut command) = RemotingCommand::from_frame(request.frame) else {
-            return;
-        };
-        let body_len = command.body.len();
-        // Emptied in a way that lets go of the connection's read buffer.
-        command.body = Bytes::new();
         let log = if is_answer {
             &mut self.answers
         } else {
@@ -116,24 +150,23 @@ impl RequestLog {
         if log.len() >= self.limit {
             log.pop_front();
         }
-        log.push_back(RequestSeen {
+        log.push_back(Seen {
             unix_ms: now.unix_ms,
             conn: request.conn,
             peer: request.peer,
-            serialize_type: request.frame.serialize_type(),
-            command,
-            body_len,
+            head: head_of(request.frame),
+            body_len: request.frame.body().len(),
         });
     }
 
     /// The requests still remembered, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &RequestSeen> {
-        self.seen.iter()
+    pub fn iter(&self) -> impl Iterator<Item = RequestSeen> {
+        self.seen.iter().filter_map(Seen::decode)
     }
 
     /// What clients answered to the requests that this server sent them, oldest first.
-    pub fn answers(&self) -> impl Iterator<Item = &RequestSeen> {
-        self.answers.iter()
+    pub fn answers(&self) -> impl Iterator<Item = RequestSeen> {
+        self.answers.iter().filter_map(Seen::decode)
     }
 
     /// How many requests with this code came in, also those that are not remembered.

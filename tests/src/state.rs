@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rocketmq_proto::Frame;
 
-use crate::{Action, Broker, NameServer, PeerId, Server, ServerNow};
+use crate::{Action, Broker, NameServer, PeerId, Registration, Server, ServerNow};
 
 /// The name servers and brokers of one cluster without sockets. A topic that a broker creates shows in the routes of
 /// every name server at once.
@@ -103,7 +103,7 @@ impl ClusterState {
             }
             if let Action::Register(registration) = out.remove(at) {
                 for name_server in &mut self.name_servers {
-                    name_server.register(registration.clone());
+                    name_server.register(Registration::clone(&registration));
                 }
             }
         }

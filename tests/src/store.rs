@@ -114,52 +114,39 @@ impl Store {
         message: NewMessage<'_>,
     ) -> Result<Put, PutFailed> {
         let len = message.stored_len(self.host);
+        let commit_log_offset = self.next_offset;
+        let place = self.log.len();
+        let queues = slot(&mut self.queues, message.topic);
+        let queue = queues.entry(message.queue_id).or_default();
         let put = Put {
-            commit_log_offset: self.next_offset,
-            queue_offset: self.next_in_queue(message.topic, message.queue_id),
+            commit_log_offset,
+            queue_offset: queue.next,
         };
-        if self.keep == Keep::Everything {
-            self.keep(now, put, message, len)?;
-        } else {
-            let queue = self.queue_mut(message.topic, message.queue_id);
-            queue.next += 1;
+        let encoded = match self.keep {
+            Keep::Everything => Some(encode(now, self.host, put, &message, len)?),
+            Keep::Nothing => None,
+        };
+        queue.next += 1;
+        if let Some(bytes) = encoded {
+            queue.entries.push(place);
+            self.index(&message, place);
+            self.bytes += bytes.len();
+            self.log.push(Entry {
+                offset: commit_log_offset,
+                store_timestamp: now.millis(),
+                bytes,
+            });
         }
-        self.last_put = (now.millis(), put.commit_log_offset);
-        self.next_offset = self.next_offset.saturating_add(len as i64);
+        self.last_put = (now.millis(), commit_log_offset);
+        self.next_offset = commit_log_offset.saturating_add(len as i64);
         Ok(put)
     }
 
-    fn keep(
-        &mut self,
-        now: ServerNow,
-        put: Put,
-        message: NewMessage<'_>,
-        len: usize,
-    ) -> Result<(), PutFailed> {
-        let topic = message.topic;
-        let queue_id = message.queue_id;
-        let keys = properties::keys(message.properties);
-        let bytes = encode(now, self.host, put, &message, len)?;
-        let place = self.log.len();
-        for key in keys {
-            let of_topic = self.keys.entry(topic.to_owned()).or_default();
-            of_topic.entry(key.to_owned()).or_default().push(place);
+    fn index(&mut self, message: &NewMessage<'_>, place: usize) {
+        for key in properties::keys(message.properties) {
+            let of_topic = slot(&mut self.keys, message.topic);
+            slot(of_topic, key).push(place);
         }
-        let queue = self.queue_mut(topic, queue_id);
-        queue.next += 1;
-        queue.entries.push(place);
-        self.bytes += bytes.len();
-        self.log.push(Entry {
-            offset: put.commit_log_offset,
-            store_timestamp: now.millis(),
-            bytes,
-        });
-        Ok(())
-    }
-
-    fn queue_mut(&mut self, topic: &str, id: i32) -> &mut Queue {
-        let queues = self.queues.entry(topic.to_owned()).or_default();
-        queues.entry(id).or_default()
     }
 
     fn queue(&self, topic: &str, id: i32) -> Option<&Queue> {
@@ -244,6 +231,15 @@ impl Store {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.log.iter().map(|entry| &entry.bytes)
     }
+}
+
+/// The value of a key, made when it is missing; the key is copied only then.
+fn slot<'a, V: Default>(map: &'a mut HashMap<String, V>, key: &str) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.get_mut(key)
+        .expect("it was inserted when it was missing")
 }
 
 fn encode(

@@ -126,11 +126,11 @@ fn a_message_is_stored_as_it_was_sent_with_what_the_broker_adds() {
             topic: None,
         };
         let viewed = client.call(RequestCode::VIEW_MESSAGE_BY_ID, &view, b"");
-        assert_eq!(messages(&viewed), [stored.clone()]);
+        assert_eq!(messages(&viewed), std::slice::from_ref(&stored));
         for key in ["k1", "k2", "7F01"] {
             let found = client.call(RequestCode::QUERY_MESSAGE, &query("T", key), b"");
             assert_eq!(code(&found), ResponseCode::SUCCESS);
-            assert_eq!(messages(&found), [stored.clone()]);
+            assert_eq!(messages(&found), std::slice::from_ref(&stored));
             let last = stored.commit_log_offset.to_string();
             assert_eq!(
                 field(&found, "indexLastUpdatePhyoffset"),

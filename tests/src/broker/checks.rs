@@ -91,7 +91,7 @@ impl Broker {
             let text = format!("Sending message to topic[{topic}] is forbidden.");
             return Err(Rejection::new(ResponseCode::NO_PERMISSION, text));
         }
-        if !self.topics.contains(topic) {
+        if self.topics.find(topic).is_none() {
             self.auto_create(header)?;
         }
         let Some(config) = self.topics.find(topic) else {

@@ -251,7 +251,7 @@ impl Process for Broker {
             _ => self.desk.not_supported(request),
         }
         if let Some(registration) = self.take_registration() {
-            out.push(Action::Register(registration));
+            out.push(Action::Register(Box::new(registration)));
         }
     }
 }

@@ -115,7 +115,9 @@ impl Broker {
         } else {
             accepted.queue_id
         };
-        let mut stored_properties = self.stored_properties(now, header, &facts);
+        let made_key = self.make_unique_key(now, &facts);
+        let made = made_key.as_deref();
+        let mut stored_properties = self.stored_properties(header, &facts, made);
         let mut message = NewMessage {
             topic: dead_letter.as_deref().unwrap_or(&header.topic),
             queue_id,
@@ -140,39 +142,18 @@ impl Broker {
             self.due(now, &facts)?
         };
         let status = self.check_health()?;
-        if facts.is_half || due != Due::Now {
-            properties::append(&mut stored_properties, "REAL_TOPIC", message.topic);
-            properties::append(&mut stored_properties, "REAL_QID", &queue_id.to_string());
-        }
-        match due {
-            Due::Now if facts.is_half => {
-                message.topic = HALF_TOPIC;
-                message.queue_id = 0;
-                message.sys_flag &= !TRANSACTION_BITS;
-            }
-            Due::Now => {}
-            Due::Level { index, .. } => {
-                message.topic = SCHEDULE_TOPIC;
-                message.queue_id = index;
-            }
-            Due::Timer { out_ms, .. } => {
-                let out_ms = out_ms.to_string();
-                properties::append(&mut stored_properties, "TIMER_OUT_MS", &out_ms);
-                message.topic = TIMER_TOPIC;
-                message.queue_id = 0;
-            }
-        }
+        divert(&mut message, due, facts.is_half, &mut stored_properties);
         message.properties = &stored_properties;
         let put = self.put(now, message)?;
-        if facts.is_half && self.config.keep == Keep::Everything {
-            let group = facts.group.unwrap_or(&header.producer_group);
-            self.halves
-                .add(put, group, properties::find(&stored_properties, "UNIQ_KEY"));
-        }
+        let unique_key = made_key.as_deref().or(facts.unique_key);
+        // What is not kept cannot be delivered later.
         if self.config.keep == Keep::Everything {
             self.schedule.add(due, put);
+            if facts.is_half {
+                let group = facts.group.unwrap_or(&header.producer_group);
+                self.halves.add(put, group, unique_key);
+            }
         }
-        let unique_key = properties::find(&stored_properties, "UNIQ_KEY");
         Ok(Receipt {
             status,
             msg_id: self.offset_id(put),
@@ -220,12 +201,18 @@ impl Broker {
         }
     }
 
+    /// 5.x gives a message a unique key that has none.
+    fn make_unique_key(&mut self, now: ServerNow, facts: &Facts<'_>) -> Option<String> {
+        let lacks = facts.unique_key.is_none() && self.flavour() != Flavour::V4_9;
+        lacks.then(|| self.ids.next(now.unix_ms).to_string())
+    }
+
     /// The properties of a single message with what the broker takes away and adds.
     fn stored_properties(
-        &mut self,
-        now: ServerNow,
+        &self,
         header: &SendMessageRequest<'_>,
         facts: &Facts<'_>,
+        made_key: Option<&str>,
     ) -> String {
         let sent = header.properties.as_deref().unwrap_or_default();
         let removed = match self.flavour() {
@@ -241,9 +228,8 @@ impl Broker {
                 stored
             }
         };
-        if facts.unique_key.is_none() && self.flavour() != Flavour::V4_9 {
-            let id = self.ids.next(now.unix_ms).to_string();
-            properties::append(&mut stored, "UNIQ_KEY", &id);
+        if let Some(key) = made_key {
+            properties::append(&mut stored, "UNIQ_KEY", key);
         }
         self.append_broker_properties(&mut stored);
         stored
@@ -260,6 +246,31 @@ impl Broker {
             };
             properties::append(wire, "MSG_REGION", &self.config.region);
             properties::append(wire, "TRACE_ON", trace_on);
+        }
+    }
+}
+
+/// Half and delayed messages lie in a system topic until their time comes.
+fn divert(message: &mut NewMessage<'_>, due: Due, is_half: bool, properties: &mut String) {
+    if !is_half && due == Due::Now {
+        return;
+    }
+    properties::append(properties, "REAL_TOPIC", message.topic);
+    properties::append(properties, "REAL_QID", &message.queue_id.to_string());
+    match due {
+        Due::Now => {
+            message.topic = HALF_TOPIC;
+            message.queue_id = 0;
+            message.sys_flag &= !TRANSACTION_BITS;
+        }
+        Due::Level { index, .. } => {
+            message.topic = SCHEDULE_TOPIC;
+            message.queue_id = index;
+        }
+        Due::Timer { out_ms, .. } => {
+            properties::append(properties, "TIMER_OUT_MS", &out_ms.to_string());
+            message.topic = TIMER_TOPIC;
+            message.queue_id = 0;
         }
     }
 }

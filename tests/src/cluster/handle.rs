@@ -68,7 +68,7 @@ impl<S: Server + Send + 'static> Handle<S> {
 
     /// The requests seen and remembered, oldest first.
     pub fn requests(&self) -> Vec<RequestSeen> {
-        self.with(|server| server.requests().iter().cloned().collect())
+        self.with(|server| server.requests().iter().collect())
     }
 
     /// How many requests with this code came in.
@@ -78,7 +78,7 @@ impl<S: Server + Send + 'static> Handle<S> {
 
     /// What clients answered to requests of this server, oldest first.
     pub fn answers(&self) -> Vec<RequestSeen> {
-        self.with(|server| server.requests().answers().cloned().collect())
+        self.with(|server| server.requests().answers().collect())
     }
 
     /// How many connections are open.
