@@ -209,7 +209,7 @@ impl<'a> FieldValue<'a> for Cow<'a, str> {
 
     #[inline(always)]
     fn read(key: &'static str, value: Option<Text<'a>>) -> Result<Self, FieldError> {
-        value.map(Text::into_cow).ok_or(missing(key))
+        value.map(Text::into_cow).ok_or_else(|| missing(key))
     }
 }
 
@@ -237,7 +237,7 @@ impl<'a> FieldValue<'a> for bool {
     fn read(key: &'static str, value: Option<Text<'a>>) -> Result<Self, FieldError> {
         value
             .map(|text| text.bytes().eq_ignore_ascii_case(b"true"))
-            .ok_or(missing(key))
+            .ok_or_else(|| missing(key))
     }
 }
 
@@ -252,7 +252,7 @@ macro_rules! field_values {
 
             #[inline(always)]
             fn read(key: &'static str, value: Option<Text<'a>>) -> Result<Self, FieldError> {
-                let number = integer(key, value.ok_or(missing(key))?)?;
+                let number = integer(key, value.ok_or_else(|| missing(key))?)?;
                 number.try_into().map_err(|_| FieldError { field: key, problem: FieldProblem::OutOfRange })
             }
         })+

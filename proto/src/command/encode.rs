@@ -148,7 +148,10 @@ pub(crate) fn encode_parts<F: Fields>(
 fn check_lengths(len: usize, body_len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
     let header_len = len - PREFIX_LEN;
     if header_len > MAX_HEADER_LEN {
-        return Err(EncodeError::HeaderTooLarge { len: header_len, limit: MAX_HEADER_LEN });
+        return Err(EncodeError::HeaderTooLarge {
+            len: header_len,
+            limit: MAX_HEADER_LEN,
+        });
     }
     check_frame_len(len.saturating_add(body_len), limits)
 }

@@ -59,10 +59,13 @@ pub(crate) fn encode<F: Fields>(
     if let Some(error) = sink.error {
         return Err(error);
     }
-    let ext_len = out.written().saturating_sub(ext_at + 4);
+    let Some(end) = out.finish() else {
+        return Ok(None);
+    };
+    let ext_len = end - ext_at - 4;
     let ext_len = u32::try_from(ext_len).map_err(|_| EncodeError::ValueTooLong { len: ext_len })?;
     out.patch(ext_at, ext_len.to_be_bytes());
-    Ok(out.finish())
+    Ok(Some(end))
 }
 
 struct BinarySink<'w, 'b> {
@@ -74,7 +77,10 @@ impl BinarySink<'_, '_> {
     #[inline(always)]
     fn field(&mut self, key: &str, value: &[u8]) {
         if key.len() > MAX_KEY_LEN {
-            self.error = Some(EncodeError::KeyTooLong { len: key.len(), limit: MAX_KEY_LEN });
+            self.error = Some(EncodeError::KeyTooLong {
+                len: key.len(),
+                limit: MAX_KEY_LEN,
+            });
             return;
         }
         let Ok(value_len) = u32::try_from(value.len()) else {
@@ -82,7 +88,9 @@ impl BinarySink<'_, '_> {
             return;
         };
         let len = key.len();
-        let Some(window) = self.out.window(len + 6 + value.len()) else { return };
+        let Some(window) = self.out.window(len + 6 + value.len()) else {
+            return;
+        };
         // Just checked to fit.
         window[..2].copy_from_slice(&(len as u16).to_be_bytes());
         window[2..len + 2].copy_from_slice(key.as_bytes());

@@ -285,10 +285,10 @@ fn is_number(word: &[u8]) -> bool {
         rest = &fraction[len..];
     }
     if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = exponent
-            .strip_prefix(b"-")
-            .or(exponent.strip_prefix(b"+"))
-            .unwrap_or(exponent);
+        let exponent = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            unsigned => unsigned,
+        };
         return whole > 0 && !exponent.is_empty() && digits(exponent) == exponent.len();
     }
     whole > 0 && rest.is_empty()

@@ -38,23 +38,26 @@ impl<'a> Plain<'a> {
         Some(text)
     }
 
-    /// Takes a number of at most nine digits, enough for all but the rarest.
+    /// Takes a number without a sign.
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Option<i32> {
+        /// Enough for every `i32`, and far from too much for an `i64`.
+        const MAX_LEN: usize = 10;
+
         let mut number = 0;
-        let mut rest = self.rest;
-        while let [digit @ b'0'..=b'9', behind @ ..] = rest {
-            number = number * 10 + i32::from(digit - b'0');
-            rest = behind;
-            if self.rest.len() - rest.len() > 9 {
+        let mut len = 0;
+        while let Some(digit @ b'0'..=b'9') = self.rest.get(len) {
+            if len == MAX_LEN {
                 return None;
             }
+            number = number * 10 + i64::from(digit - b'0');
+            len += 1;
         }
-        if rest.len() == self.rest.len() {
+        if len == 0 {
             return None;
         }
-        self.rest = rest;
-        Some(number)
+        self.rest = self.rest.get(len..)?;
+        i32::try_from(number).ok()
     }
 
     /// Takes the entries of an object whose values are all strings, and its closing brace; gives the text of the
