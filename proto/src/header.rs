@@ -286,7 +286,7 @@ const fn missing(field: &'static str) -> FieldError {
 
 /// Reads a decimal number; up to eighteen digits without a sign in a simple loop, everything else as the standard
 /// library does.
-#[inline]
+#[inline(never)]
 fn integer(field: &'static str, text: Text<'_>) -> Result<i64, FieldError> {
     if (1..=18).contains(&text.raw.len()) {
         let mut number = 0;

@@ -73,20 +73,6 @@ impl<'b> Writer<'b> {
         self.fill(|room| decimal(room, number));
     }
 
-    /// Bytes written so far; useless once something did not fit.
-    #[inline(always)]
-    pub(crate) fn written(&self) -> usize {
-        self.at
-    }
-
-    /// Goes back to where [`written`](Self::written) was `len`.
-    #[inline(always)]
-    pub(crate) fn rewind(&mut self, len: usize) {
-        if self.at != Self::FULL {
-            self.at = len;
-        }
-    }
-
     /// Replaces bytes written before.
     #[inline(always)]
     pub(crate) fn patch(&mut self, at: usize, bytes: [u8; 4]) {
@@ -195,9 +181,9 @@ mod tests {
         let mut out = BytesMut::from(&b"before"[..]);
         append(&mut out, 3, |writer| {
             writer.put(b"longer than the guess");
-            writer.rewind(6);
+            writer.patch(0, *b"LONG");
         });
-        assert_eq!(&out[..], b"beforelonger");
+        assert_eq!(&out[..], b"beforeLONGer than the guess");
     }
 
     #[test]
@@ -207,7 +193,6 @@ mod tests {
             let mut writer = Writer::new(&mut room, 0);
             writer.put(b"ab");
             writer.put(b"cd");
-            writer.rewind(1);
             writer.decimal(7);
             writer.patch(0, [0; 4]);
             assert_eq!(writer.finish(), None);

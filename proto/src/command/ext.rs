@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::header::{DecodeFields, FieldError, binary};
-use crate::json::{Lexer, Plain, Text, Value};
+use crate::json::{Entries, Lexer, Text, Value};
 
-/// The ext fields of a command that was read: known to be sound, not yet taken apart. Copying it is free.
+/// The ext fields of a command that was read: known to be sound, not yet taken apart. Cheap to copy.
 ///
 /// Numbers and booleans of a lenient JSON header come as the texts they are written with, objects and lists as their
 /// JSON text; fields that are null are not there.
@@ -24,8 +24,8 @@ enum Source<'a> {
     Binary(&'a [u8]),
     /// What stands behind the opening brace.
     Json(&'a [u8]),
-    /// What stands between the braces, in the form that Java writes.
-    Plain(&'a [u8]),
+    /// In the form that Java writes.
+    Plain(Entries<'a>),
 }
 
 /// The fields as they stand.
@@ -33,7 +33,7 @@ enum Source<'a> {
 pub(crate) enum Texts<'a> {
     Binary(&'a [u8]),
     Json(Lexer<'a>),
-    Plain(Plain<'a>),
+    Plain(Entries<'a>),
 }
 
 impl<'a> ExtFields<'a> {
@@ -42,10 +42,9 @@ impl<'a> ExtFields<'a> {
         Self(Source::Json(inside))
     }
 
-    /// `inside` has been read over by the quick reader.
-    #[inline]
-    pub(crate) fn plain(inside: &'a [u8]) -> Self {
-        Self(Source::Plain(inside))
+    #[inline(always)]
+    pub(crate) fn plain(entries: Entries<'a>) -> Self {
+        Self(Source::Plain(entries))
     }
 
     /// `entries` have been read over.
@@ -71,9 +70,7 @@ impl<'a> ExtFields<'a> {
 
     /// The value of `key`; of several the last one.
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
-        let with_key = self
-            .texts()
-            .filter(|(found, _)| *found.bytes() == *key.as_bytes());
+        let with_key = self.texts().filter(|(found, _)| found.is(key));
         with_key.last().map(|(_, value)| value.into_cow())
     }
 
@@ -83,7 +80,7 @@ impl<'a> ExtFields<'a> {
             Source::Absent => Texts::Binary(&[]),
             Source::Binary(entries) => Texts::Binary(entries),
             Source::Json(inside) => Texts::Json(Lexer::new(inside)),
-            Source::Plain(inside) => Texts::Plain(Plain::new(inside)),
+            Source::Plain(entries) => Texts::Plain(entries),
         }
     }
 
@@ -127,7 +124,7 @@ impl<'a> Iterator for Texts<'a> {
     type Item = (Text<'a>, Text<'a>);
 
     /// Every error ends the iteration; none is left once the header was read.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let (key, value) = match self {
             Self::Binary(entries) => {
@@ -136,12 +133,7 @@ impl<'a> Iterator for Texts<'a> {
                 entry
             }
             Self::Json(lexer) => return next_json(lexer),
-            Self::Plain(plain) => {
-                let entry = plain.entry()?;
-                // Not there behind the last one.
-                let _ = plain.eat(b",");
-                entry
-            }
+            Self::Plain(entries) => entries.next()?,
         };
         Some((Text::plain(key), Text::plain(value)))
     }

@@ -1,7 +1,7 @@
 //! The ROCKETMQ binary header (PROTOCOL A.3).
 
 use nom::Parser;
-use nom::multi::length_data;
+use nom::bytes::complete::take;
 use nom::number::complete::{be_i16, be_i32, be_u8, be_u16, be_u32};
 
 use super::{FieldSink, Fields, HeaderError};
@@ -13,6 +13,9 @@ use crate::writer::{MAX_DIGITS, Writer, decimal};
 
 /// Bytes of a header with neither remark nor ext fields.
 pub(crate) const FIXED_LEN: usize = 21;
+
+/// Where the remark begins.
+const REMARK_AT: usize = 17;
 
 /// Java reads the length of a key as a signed 16-bit number.
 pub(crate) const MAX_KEY_LEN: usize = i16::MAX as usize;
@@ -49,7 +52,7 @@ pub(crate) fn encode<F: Fields>(
     out.put(&remark_len.to_be_bytes());
     out.put(remark.as_bytes());
 
-    let ext_at = out.written();
+    let ext_at = PREFIX_LEN + REMARK_AT + remark.len();
     out.put(&[0; 4]);
     let mut sink = BinarySink { out, error: None };
     fields.write(&mut sink);
@@ -125,9 +128,8 @@ impl FieldSink for BinarySink<'_, '_> {
     }
 }
 
-/// Reads the header. Every length is checked against what is there, bytes that are not UTF-8 become U+FFFD when they
-/// are looked at (as in Java); a value of length zero is kept as an empty text
-/// (4.9.3 does so, later servers make it null).
+/// Reads the header. Every length is checked against what is there; bytes that are not UTF-8 become U+FFFD when they are
+/// looked at, as in Java; a value of length zero is kept as an empty text (4.9.3 does so, later servers make it null).
 pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
     let (rest, (code, language, version, opaque, flag)) =
         fixed(header).map_err(cut("its fixed part"))?;
@@ -153,15 +155,20 @@ pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
 /// Splits the first entry off ext fields, as bytes.
 #[inline]
 pub(crate) fn entry(ext: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
-    (length_data(be_u16), length_data(be_u32)).parse(ext)
+    let (rest, key_len) = be_u16(ext)?;
+    let (rest, key) = take(key_len)(rest)?;
+    let (rest, value) = long_text(rest)?;
+    Ok((rest, (key, value)))
 }
 
 fn fixed(header: &[u8]) -> Parsed<'_, (i16, u8, i16, i32, i32)> {
     (be_i16, be_u8, be_i16, be_i32, be_i32).parse(header)
 }
 
+#[inline]
 fn long_text(input: &[u8]) -> Parsed<'_, &[u8]> {
-    length_data(be_u32).parse(input)
+    let (rest, len) = be_u32(input)?;
+    take(len)(rest)
 }
 
 /// Reads over all entries: after this, iterating meets no error.

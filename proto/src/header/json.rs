@@ -47,23 +47,15 @@ pub(crate) fn encode<F: Fields>(
 
 #[inline(always)]
 fn ext_fields<F: Fields>(out: &mut Writer<'_>, fields: &F, extra: &[(&str, &str)]) {
-    let before = out.written();
-    out.put(b",\"extFields\":{");
-    let empty = out.written();
-    // Every field ends with a comma; the last one is then overwritten by the brace.
-    let mut sink = JsonSink(out);
+    let mut sink = JsonSink { out, any: false };
     fields.write(&mut sink);
     for (key, value) in extra {
         sink.entry(key, value);
     }
-    let end = out.written();
-    if end > empty {
-        out.rewind(end - 1);
-        out.put(b"}");
+    if sink.any {
+        out.put(b"\"}");
     } else if F::ALWAYS {
-        out.put(b"}");
-    } else {
-        out.rewind(before);
+        out.put(b",\"extFields\":{}");
     }
 }
 
@@ -76,20 +68,38 @@ fn number(out: &mut Writer<'_>, number: i32) {
     }
 }
 
-struct JsonSink<'w, 'b>(&'w mut Writer<'b>);
+/// Every field is a string: its closing quote is written with what follows it, so that a short field is one piece.
+struct JsonSink<'w, 'b> {
+    out: &'w mut Writer<'b>,
+    any: bool,
+}
 
 impl JsonSink<'_, '_> {
-    /// `"key":"value` and whatever ends it, all of lengths known when compiled.
+    /// What stands between the value before and the next key.
+    const BETWEEN: &'static [u8] = b"\",\"";
+    const BEFORE_FIRST: &'static [u8] = b",\"extFields\":{\"";
+
+    /// The key and the start of its value, mostly of lengths known when compiled.
     #[inline(always)]
     fn piece(&mut self, key: &str, value: &[u8]) {
-        let len = key.len();
-        let Some(window) = self.0.window(len + 4 + value.len()) else {
+        if self.any {
+            self.piece_after(Self::BETWEEN, key, value);
+        } else {
+            self.any = true;
+            self.piece_after(Self::BEFORE_FIRST, key, value);
+        }
+    }
+
+    #[inline(always)]
+    fn piece_after(&mut self, before: &[u8], key: &str, value: &[u8]) {
+        let key_end = before.len() + key.len();
+        let Some(window) = self.out.window(key_end + 3 + value.len()) else {
             return;
         };
-        window[0] = b'"';
-        window[1..=len].copy_from_slice(key.as_bytes());
-        window[len + 1..len + 4].copy_from_slice(b"\":\"");
-        window[len + 4..].copy_from_slice(value);
+        window[..before.len()].copy_from_slice(before);
+        window[before.len()..key_end].copy_from_slice(key.as_bytes());
+        window[key_end..key_end + 3].copy_from_slice(b"\":\"");
+        window[key_end + 3..].copy_from_slice(value);
     }
 }
 
@@ -97,35 +107,38 @@ impl FieldSink for JsonSink<'_, '_> {
     #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
         self.piece(key, b"");
-        write::escaped(self.0, value);
-        self.0.put(b"\",");
+        write::escaped(self.out, value);
     }
 
     #[inline(always)]
     fn int(&mut self, key: &str, value: i64) {
         if (0..10).contains(&value) {
-            return self.piece(key, &[b'0' + value as u8, b'"', b',']);
+            return self.piece(key, &[b'0' + value as u8]);
         }
         self.piece(key, b"");
-        self.0.decimal(value);
-        self.0.put(b"\",");
+        self.out.decimal(value);
     }
 
     #[inline(always)]
     fn bool(&mut self, key: &str, value: bool) {
         if value {
-            self.piece(key, b"true\",");
+            self.piece(key, b"true");
         } else {
-            self.piece(key, b"false\",");
+            self.piece(key, b"false");
         }
     }
 
     #[inline(always)]
     fn entry(&mut self, key: &str, value: &str) {
-        write::string(self.0, key);
-        self.0.put(b":");
-        write::string(self.0, value);
-        self.0.put(b",");
+        self.out.put(if self.any {
+            Self::BETWEEN
+        } else {
+            Self::BEFORE_FIRST
+        });
+        self.any = true;
+        write::escaped(self.out, key);
+        self.out.put(b"\":\"");
+        write::escaped(self.out, value);
     }
 }
 

@@ -46,8 +46,7 @@ macro_rules! header_fields {
             fn decode_fields(ext: $crate::command::ExtFields<$life>) -> Result<Self, $crate::header::FieldError> {
                 $(let mut $field = None;)+
                 for (key, value) in ext.texts() {
-                    let key = key.bytes();
-                    $(if *key == *$wire.as_bytes() {
+                    $(if key.is($wire) {
                         $field = Some(value);
                         continue;
                     })+

@@ -113,10 +113,10 @@ impl<'a> DecodeFields<'a> for SendResponseExtras<'a> {
     fn decode_fields(ext: ExtFields<'a>) -> Result<Self, FieldError> {
         let mut extras = Self::default();
         for (key, value) in ext.texts() {
-            match &*key.bytes() {
-                b"MSG_REGION" => extras.region = Some(value.into_cow()),
-                b"TRACE_ON" => extras.trace_on = *value.bytes() != *b"false",
-                _ => {}
+            if key.is("MSG_REGION") {
+                extras.region = Some(value.into_cow());
+            } else if key.is("TRACE_ON") {
+                extras.trace_on = !value.is("false");
             }
         }
         Ok(extras)

@@ -30,6 +30,16 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Whether the text is this name.
+    #[inline(always)]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        if self.escaped {
+            *self.bytes() == *name.as_bytes()
+        } else {
+            *self.raw == *name.as_bytes()
+        }
+    }
+
     /// The text to compare with names.
     #[inline(always)]
     pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
