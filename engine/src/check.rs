@@ -91,7 +91,10 @@ impl Engine {
                 Waiter::Lookup(lookup, _) => {
                     self.routes.lookups.get(*lookup).is_some_and(|lookup| {
                         let number = |asked: &Asked| asked.request.map(|(_, number, _)| number);
-                        lookup.asked.iter().any(|asked| number(asked) == Some(*opaque))
+                        lookup
+                            .asked
+                            .iter()
+                            .any(|asked| number(asked) == Some(*opaque))
                     })
                 }
                 Waiter::Unregister => true,

@@ -54,12 +54,13 @@
 //!
 //! # Where to read on
 //!
-//! One message passes `engine` (what was called), `send` (its life: permit, route, queue, tries) and
-//! `frames` (out and in). Beside these: `lookup` asks name servers, `link` dials and closes, `retry`
+//! One message passes `send` (permit, route, queue), `attempt` (its tries) and `frames` (out and in).
+//! Beside these: `overdue` is what happens when a wait was too long, `lookup` asks name servers, `link` dials and closes, `retry`
 //! and `select` are the pure decisions, `upkeep` is what happens every 30 s, `shutdown` the end.
 //! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
 
+mod attempt;
 mod check;
 mod complete;
 mod config;
@@ -74,6 +75,7 @@ mod io;
 mod link;
 mod lookup;
 mod op;
+mod overdue;
 mod peer;
 mod pending;
 mod permits;

@@ -74,9 +74,10 @@ impl Engine {
             let Some(conn) = self.reach(now, peer_id) else {
                 continue;
             };
-            let silent = self.peers.conns.get(conn).is_some_and(|link| {
-                link.heartbeat.is_some_and(|(_, at)| link.received_at <= at)
-            });
+            let silent =
+                self.peers.conns.get(conn).is_some_and(|link| {
+                    link.heartbeat.is_some_and(|(_, at)| link.received_at <= at)
+                });
             if silent {
                 // Nothing at all since the last heartbeat: half-open (DESIGN 6, timeout policy).
                 self.disconnect(now, conn, CloseReason::Silent);

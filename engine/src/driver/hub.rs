@@ -1,26 +1,21 @@
 //! The hub: the engine, what it wants done, and the one lock around both.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rocketmq_proto::{Batch, Message, TopicName, UniqueId, UniqueIdSeed, UniqueIds};
 
-use super::events::{Events, Watchers};
+use super::events::Events;
+use super::state::{After, Completed, State};
 use super::ticket::{Slot, Ticket};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, Rejected};
 use crate::error::SendError;
-use crate::io::{
-    Answer, Ask, CloseCause, ConnId, Endpoint, Frame, FrameSeq, Input, Now, OpId, Operation,
-    Outcome, Output,
-};
+use crate::io::{Answer, Ask, CloseCause, ConnId, FrameSeq, Input, Now, OpId, Operation};
 use crate::prepare::Prepared;
-use crate::slab::Key;
 use crate::stats::Stats;
 
 /// A producer's engine, shared by its callers and its actors. Cheap to clone.
@@ -32,52 +27,6 @@ struct Shared {
     config: Arc<Config>,
     ids: Mutex<UniqueIds>,
     state: Mutex<State>,
-}
-
-/// What stands behind the lock.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) engine: Engine,
-    /// Who waits for each operation, by its slot number.
-    slots: Vec<Option<(OpId, Arc<Slot>)>>,
-    /// What is to be written on each connection, by its slot number.
-    outboxes: Vec<Option<Outbox>>,
-    pub(super) dials: VecDeque<(ConnId, Endpoint, Instant)>,
-    /// The supervisor, while it sleeps, and until when.
-    pub(super) supervisor: Option<Waker>,
-    pub(super) alarm: Option<Instant>,
-    watchers: Watchers,
-    /// Set when a panic was met under the lock: a bug of ours, and the end of this producer.
-    broken: bool,
-}
-
-/// The frames that wait to be written on one connection.
-#[derive(Debug)]
-pub(super) struct Outbox {
-    conn: ConnId,
-    pub(super) frames: VecDeque<Frame>,
-    pub(super) writer: Option<Waker>,
-    written: Arc<AtomicU64>,
-}
-
-/// What is to be done when the lock is released.
-#[derive(Debug, Default)]
-struct After {
-    /// The usual one, kept apart so that a send allocates nothing here.
-    waker: Option<Waker>,
-    wakers: Vec<Waker>,
-    admitted: Vec<Arc<Slot>>,
-    completed: Vec<Completed>,
-    closed: Vec<Outbox>,
-    asks: Vec<(OpId, Ask)>,
-}
-
-#[derive(Debug)]
-struct Completed {
-    slot: Option<Arc<Slot>>,
-    outcome: Outcome,
-    /// Dropped with this: its drop may run the application's code.
-    _spent: Option<Box<Prepared>>,
 }
 
 impl Hub {
@@ -95,16 +44,7 @@ impl Hub {
         let hub = Self(Arc::new(Shared {
             config: config.clone(),
             ids: Mutex::new(UniqueIds::new(ids)),
-            state: Mutex::new(State {
-                engine: Engine::new(config, seed)?,
-                slots: Vec::new(),
-                outboxes: Vec::new(),
-                dials: VecDeque::new(),
-                supervisor: None,
-                alarm: None,
-                watchers: Watchers::default(),
-                broken: false,
-            }),
+            state: Mutex::new(State::new(Engine::new(config, seed)?)),
         }));
         let supervisor = Supervisor::new(hub.clone());
         Ok((hub, supervisor))
@@ -340,130 +280,4 @@ fn answer(ask: &Ask) -> Answer {
             _ => Answer::Queue(None),
         },
     }
-}
-
-impl State {
-    /// Does what the engine wants, as far as that is possible under the lock; the rest goes to
-    /// `after`.
-    fn carry_out(&mut self, after: &mut After) {
-        while let Some(output) = self.engine.poll_output() {
-            match output {
-                Output::Admitted { op } => {
-                    after.admitted.extend(self.slot(op).cloned());
-                }
-                Output::Ask { op, ask } => after.asks.push((op, ask)),
-                Output::Complete { op, outcome, spent } => {
-                    let slot = self.take_slot(op);
-                    after.completed.push(Completed {
-                        slot,
-                        outcome,
-                        _spent: spent,
-                    });
-                }
-                Output::Connect { conn, to, by } => {
-                    self.keep_outbox(conn);
-                    self.dials.push_back((conn, to, by));
-                }
-                Output::Disconnect { conn, .. } => {
-                    after.closed.extend(self.take_outbox(conn));
-                }
-                Output::Event(event) => self.watchers.publish(&event, &mut after.wakers),
-                Output::Transmit { conn, frame } => {
-                    let Some(outbox) = self.outbox(conn) else {
-                        continue;
-                    };
-                    outbox.frames.push_back(frame);
-                    if let Some(writer) = outbox.writer.take() {
-                        match &after.waker {
-                            None => after.waker = Some(writer),
-                            Some(_) => after.wakers.push(writer),
-                        }
-                    }
-                }
-            }
-        }
-        if self.engine.is_closed() {
-            self.watchers.close(&mut after.wakers);
-        }
-        if self.is_supervisor_wanted() {
-            after.wakers.extend(self.supervisor.take());
-        }
-    }
-
-    /// Whether the sleeping supervisor has something to do before its alarm.
-    fn is_supervisor_wanted(&self) -> bool {
-        let sooner = match (self.engine.next_deadline(), self.alarm) {
-            (Some(next), Some(alarm)) => next < alarm,
-            (next, _) => next.is_some(),
-        };
-        sooner || !self.dials.is_empty() || self.engine.is_closed()
-    }
-
-    pub(super) fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        let outbox = self.outboxes.get_mut(conn.slot() as usize)?.as_mut()?;
-        (outbox.conn == conn).then_some(outbox)
-    }
-
-    pub(super) fn written(&mut self, conn: ConnId) -> Arc<AtomicU64> {
-        self.outbox(conn)
-            .map_or_else(Arc::default, |outbox| outbox.written.clone())
-    }
-
-    fn keep_outbox(&mut self, conn: ConnId) {
-        let outbox = Outbox {
-            conn,
-            frames: VecDeque::new(),
-            writer: None,
-            written: Arc::default(),
-        };
-        *place(&mut self.outboxes, conn.slot()) = Some(outbox);
-    }
-
-    fn take_outbox(&mut self, conn: ConnId) -> Option<Outbox> {
-        self.outbox(conn)?;
-        self.outboxes.get_mut(conn.slot() as usize)?.take()
-    }
-
-    fn keep_slot(&mut self, op: OpId, slot: Arc<Slot>) {
-        *place(&mut self.slots, op.slot()) = Some((op, slot));
-    }
-
-    fn slot(&self, op: OpId) -> Option<&Arc<Slot>> {
-        let (known, slot) = self.slots.get(op.slot() as usize)?.as_ref()?;
-        (*known == op).then_some(slot)
-    }
-
-    fn take_slot(&mut self, op: OpId) -> Option<Arc<Slot>> {
-        self.slot(op)?;
-        self.slots
-            .get_mut(op.slot() as usize)?
-            .take()
-            .map(|(_, slot)| slot)
-    }
-
-    /// After a panic under the lock: the engine's state cannot be trusted, so nobody is left
-    /// waiting for it.
-    fn break_off(&mut self) {
-        if std::mem::replace(&mut self.broken, true) {
-            return;
-        }
-        for (_, slot) in self.slots.iter_mut().filter_map(Option::take) {
-            slot.complete(Outcome::Failed(SendError::closed(
-                crate::Certainty::Unknown,
-            )));
-        }
-        for outbox in self.outboxes.iter_mut().filter_map(Option::take) {
-            if let Some(writer) = outbox.writer {
-                writer.wake();
-            }
-        }
-    }
-}
-
-fn place<T>(places: &mut Vec<Option<T>>, index: u32) -> &mut Option<T> {
-    let index = index as usize;
-    if places.len() <= index {
-        places.resize_with(index + 1, || None);
-    }
-    &mut places[index]
 }

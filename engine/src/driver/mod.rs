@@ -17,6 +17,7 @@ mod events;
 mod handle;
 mod hub;
 mod local;
+mod state;
 mod ticket;
 mod work;
 

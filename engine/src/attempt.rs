@@ -1,0 +1,197 @@
+//! The tries of a send: where to, by when, and what follows when one fails (DESIGN 6; PROTOCOL E.10,
+//! E.12, E.13).
+
+use std::time::{Duration, Instant};
+
+use rocketmq_proto::{CommandView, ResponseCode};
+
+use crate::config::AttemptTimeout;
+use crate::engine::{Engine, later};
+use crate::error::{AttemptFailure, AttemptReport, SendError};
+use crate::io::{ConnId, Now, OpId, Outcome};
+use crate::op::{Attempt, Op, State};
+use crate::peer::Waiting;
+use crate::receipt::{SendReceipt, SendStatus};
+use crate::retry::{Step, next_step};
+
+/// No try is given less, unless less is left.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
+
+impl Engine {
+    pub(crate) fn begin_attempt(&mut self, now: Now, id: OpId, attempt: Attempt) {
+        let by = self.attempt_deadline(now, id);
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
+        send.tries += 1;
+        send.gone_away = false;
+        send.attempt = Some(attempt);
+        self.arm_op(id, by);
+        self.dispatch(now, id);
+    }
+
+    /// When the next try must be over (DESIGN 6, deadline).
+    pub(crate) fn attempt_deadline(&self, now: Now, id: OpId) -> Instant {
+        let Some(op) = self.ops.get(id) else {
+            return now.mono;
+        };
+        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
+            return now.mono;
+        };
+        let left = deadline.saturating_duration_since(now.mono);
+        let share = match self.config.attempt_timeout {
+            AttemptTimeout::At(most) => most,
+            AttemptTimeout::Split => {
+                left / self
+                    .config
+                    .retries
+                    .saturating_add(1)
+                    .saturating_sub(send.tries)
+                    .max(1)
+            }
+            AttemptTimeout::Whole => left,
+        };
+        later(now.mono, share.max(SHORTEST_ATTEMPT)).min(deadline)
+    }
+
+    /// Sends the try that was begun, now or as soon as its broker is connected.
+    fn dispatch(&mut self, now: Now, id: OpId) {
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
+            return;
+        };
+        let address = send
+            .attempt
+            .as_ref()
+            .and_then(|attempt| attempt.address.as_ref());
+        let Some(address) = address else {
+            return self.attempt_failed(now, id, AttemptFailure::NoAddress);
+        };
+        let peer_id = self.peers.at(address);
+        if let Some(peer) = self.peers.peers.get_mut(peer_id) {
+            peer.is_broker = true;
+        }
+        match self.reach(now, peer_id) {
+            Some(conn) => self.transmit_send(now, id, conn),
+            None => {
+                self.set_state(id, State::Connecting(peer_id));
+                self.wait_for(peer_id, Waiting::Op(id));
+            }
+        }
+    }
+
+    /// A broker answered.
+    pub(crate) fn send_answered(
+        &mut self,
+        now: Now,
+        id: OpId,
+        conn: ConnId,
+        answer: &CommandView<'_>,
+    ) {
+        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+            return;
+        };
+        send.state = State::Running;
+        let code = ResponseCode(answer.code);
+        let Some(status) = SendStatus::of(code) else {
+            if code == ResponseCode::GO_AWAY {
+                let first = !std::mem::replace(&mut send.gone_away, true);
+                self.leave(now, conn);
+                if first {
+                    return self.dispatch(now, id);
+                }
+            }
+            let remark = answer.remark.as_deref().unwrap_or_default().to_owned();
+            return self.attempt_failed(now, id, AttemptFailure::Answered { code, remark });
+        };
+        let Some(attempt) = &send.attempt else { return };
+        let message_id = send.prepared.message_id.clone();
+        let receipt = SendReceipt::read(
+            status,
+            answer,
+            message_id,
+            &send.prepared.topic,
+            &attempt.broker,
+            send.tries,
+        );
+        match receipt {
+            Err(why) => self.attempt_failed(now, id, AttemptFailure::BadAnswer(why)),
+            Ok(receipt)
+                if status != SendStatus::SendOk
+                    && self.config.retry_other_broker_when_not_stored =>
+            {
+                send.fallback = Some(Box::new(receipt));
+                self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
+            }
+            Ok(receipt) => self.finish(now, id, Outcome::Sent(Box::new(receipt))),
+        }
+    }
+
+    /// A try failed: another one, now or after a pause, or the end (PROTOCOL E.10).
+    pub(crate) fn attempt_failed(&mut self, now: Now, id: OpId, failure: AttemptFailure) {
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
+        let left = op
+            .deadline
+            .map_or(Duration::ZERO, |d| d.saturating_duration_since(now.mono));
+        let Some(send) = op.as_send_mut() else { return };
+        send.state = State::Running;
+        let step = next_step(&self.config, &failure, send.tries, left);
+        let suspect = is_route_suspect(&failure);
+        if let Some(attempt) = &send.attempt {
+            send.failures.push(AttemptReport {
+                broker: attempt.broker.clone(),
+                address: attempt.address.clone(),
+                elapsed: now.mono.saturating_duration_since(attempt.began),
+                cause: failure,
+            });
+        }
+        if suspect {
+            let topic = self
+                .routes
+                .topic(&send.prepared.topic, now.mono, &mut self.rng);
+            self.refresh(now, topic);
+        }
+        match step {
+            Step::GiveUp => self.give_up(now, id),
+            Step::Again(Duration::ZERO) => {
+                self.stats.retries += 1;
+                self.find_route(now, id);
+            }
+            Step::Again(pause) => {
+                self.stats.retries += 1;
+                self.set_state(id, State::Pausing);
+                self.arm_op(id, later(now.mono, pause));
+            }
+        }
+    }
+
+    /// No more tries: the success that was not good enough, if there is one, else the error.
+    fn give_up(&mut self, now: Now, id: OpId) {
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
+        let elapsed = now.mono.saturating_duration_since(op.since);
+        let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
+        let Some(send) = op.as_send_mut() else { return };
+        if let Some(receipt) = send.fallback.take() {
+            return self.finish(now, id, Outcome::Sent(receipt));
+        }
+        let certainty = send.certainty();
+        let failures = std::mem::take(&mut send.failures);
+        let topic = &send.prepared.topic;
+        let error = SendError::after_attempts(topic, elapsed, timed_out, certainty, failures);
+        self.finish(now, id, Outcome::Failed(error));
+    }
+}
+
+/// Whether a failure says that the route may be out of date.
+fn is_route_suspect(failure: &AttemptFailure) -> bool {
+    match failure {
+        AttemptFailure::Answered { code, .. } => {
+            *code == ResponseCode::TOPIC_NOT_EXIST || *code == ResponseCode::NO_PERMISSION
+        }
+        AttemptFailure::BadAnswer(_) | AttemptFailure::NotStoredOk(_) => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,153 @@
+//! A send whose present wait is over: for room, for a route, for a connection, for an answer
+//! (DESIGN 6, deadline and timeout policy).
+
+use std::time::Instant;
+
+use crate::config::{AttemptTimeout, OnTimeout};
+use crate::engine::Engine;
+use crate::error::{AttemptFailure, Certainty, SendError, SendErrorKind};
+use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
+use crate::op::{Op, State};
+use crate::peer::Link;
+
+impl Engine {
+    /// The deadline of a send's present state.
+    pub(crate) fn send_due(&mut self, now: Now, id: OpId) {
+        let Some(op) = self.ops.get(id) else { return };
+        let Some(send) = op.as_send() else { return };
+        let since = send
+            .attempt
+            .as_ref()
+            .map_or(op.since, |attempt| attempt.began);
+        let elapsed = now.mono.saturating_duration_since(since);
+        match send.state {
+            State::Connecting(peer) => {
+                let failure = match self.peers.peers.get(peer) {
+                    Some(peer) if matches!(peer.link, Link::BackOff { .. }) => {
+                        AttemptFailure::Connect(
+                            peer.last_error.unwrap_or(std::io::ErrorKind::Other),
+                        )
+                    }
+                    _ => AttemptFailure::ConnectTimeout(elapsed),
+                };
+                self.attempt_failed(now, id, failure);
+            }
+            State::InFlight {
+                conn,
+                opaque,
+                seq,
+                since,
+            } => {
+                self.reply_overdue(now, id, conn, opaque, seq, since);
+            }
+            State::Pausing => self.find_route(now, id),
+            State::Writing { conn, .. } => self.disconnect(now, conn, CloseReason::Silent),
+            State::Asking | State::Permit | State::Route(_) | State::Running => {
+                let error = self.waited_too_long(now, id);
+                self.finish(now, id, Outcome::Failed(error));
+            }
+        }
+    }
+
+    /// No answer within a try (DESIGN 6, timeout policy; PROTOCOL E.8).
+    fn reply_overdue(
+        &mut self,
+        now: Now,
+        id: OpId,
+        conn: ConnId,
+        opaque: i32,
+        seq: FrameSeq,
+        since: Instant,
+    ) {
+        if self.is_queued_there(now, id, conn, seq, since) {
+            self.set_state(
+                id,
+                State::InFlight {
+                    conn,
+                    opaque,
+                    seq,
+                    since: now.mono,
+                },
+            );
+            let again = self.attempt_deadline(now, id);
+            return self.arm_op(id, again);
+        }
+        self.pending.take(conn, opaque);
+        let began = self
+            .ops
+            .get(id)
+            .and_then(Op::as_send)
+            .and_then(|send| send.attempt.as_ref());
+        let began = began.map_or(since, |attempt| attempt.began);
+        let mut failure = AttemptFailure::NoReply(now.mono.saturating_duration_since(began));
+        let mut close = None;
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.pending = link.pending.saturating_sub(1);
+            close = match self.config.on_timeout {
+                OnTimeout::Close => Some(CloseReason::Timeout),
+                OnTimeout::CloseIfSilent if link.received_at <= since => Some(CloseReason::Silent),
+                _ => None,
+            };
+            if let Some(why) = close.filter(|_| link.flushed < seq) {
+                failure = AttemptFailure::Dropped {
+                    why,
+                    written: false,
+                };
+            }
+        }
+        self.set_state(id, State::Running);
+        if let Some(why) = close {
+            self.disconnect(now, conn, why);
+        }
+        self.attempt_failed(now, id, failure);
+    }
+
+    /// Whether the broker is alive and has not come to this request yet: answers arrive, and only to
+    /// requests written before it. Sending it elsewhere would add to the load that delays it, and
+    /// store it twice (DESIGN 6, deadline). With answers to later requests it counts as lost.
+    fn is_queued_there(
+        &self,
+        now: Now,
+        id: OpId,
+        conn: ConnId,
+        seq: FrameSeq,
+        since: Instant,
+    ) -> bool {
+        let in_time = self
+            .ops
+            .get(id)
+            .and_then(|op| op.deadline)
+            .is_some_and(|deadline| deadline > now.mono);
+        self.config.attempt_timeout == AttemptTimeout::Split
+            && in_time
+            && self.peers.conns.get(conn).is_some_and(|link| {
+                link.answered_at.is_some_and(|at| at > since) && link.answered < seq
+            })
+    }
+
+    fn waited_too_long(&self, now: Now, id: OpId) -> SendError {
+        let Some(op) = self.ops.get(id) else {
+            return SendError::closed(Certainty::NotSent);
+        };
+        let Some(send) = op.as_send() else {
+            return SendError::closed(Certainty::NotSent);
+        };
+        let elapsed = now.mono.saturating_duration_since(op.since);
+        let topic = &send.prepared.topic;
+        let what = match send.state {
+            State::Permit => format!(
+                "no room within {elapsed:.1?} to send to topic {topic}: {} messages with {} bytes \
+                 are under way; see max_in_flight and max_in_flight_bytes",
+                self.permits.count(),
+                self.permits.bytes()
+            ),
+            State::Route(id) => format!(
+                "no route info of topic {topic} within {elapsed:.1?}: {}",
+                self.describe_lookup(id)
+            ),
+            _ => format!("the queue selector for topic {topic} took more than {elapsed:.1?}"),
+        };
+        let failures = send.failures.clone();
+        SendError::new(SendErrorKind::Timeout, send.certainty(), what).with_attempts(failures)
+    }
+}
