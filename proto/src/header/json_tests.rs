@@ -224,3 +224,61 @@ fn bytes_that_are_not_utf8_are_replaced_as_java_does() {
         ("k\u{FFFD}".into(), "é\u{FFFD}".into())
     );
 }
+
+#[test]
+fn whatever_the_quick_way_takes_the_careful_way_reads_the_same() {
+    let plain = br#"{"code":0,"extFields":{"a":"","bb":"x y","ccc":"{}:,"},"flag":1,"language":"JAVA","opaque":1033,"remark":"r","serializeTypeCurrentRPC":"JSON","version":409}"#;
+    let seed = 0x5EED;
+    println!("seed {seed}");
+    let mut state: u64 = seed;
+    let mut below = |end: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    let mut taken = 0;
+    for _ in 0..50_000 {
+        let mut header = plain.to_vec();
+        for _ in 0..=below(3) {
+            let at = below(header.len());
+            header[at] = b"\"\\{}:, 09-a\xC3\n"[below(13)];
+        }
+        let Some(quick) = decode_plain(&header) else {
+            continue;
+        };
+        let careful = decode_any(&header).unwrap();
+        assert_eq!(
+            format!("{quick:?}"),
+            format!("{careful:?}"),
+            "{:?}",
+            String::from_utf8_lossy(&header)
+        );
+        taken += 1;
+    }
+    assert!(taken > 1_000, "{taken}");
+}
+
+#[test]
+fn many_and_long_entries_are_found_like_few_and_short_ones() {
+    let long = "v".repeat(70_000);
+    let fields: Vec<_> = (0..20)
+        .map(|n| {
+            (
+                format!("k{n}"),
+                if n % 3 == 0 {
+                    long.clone()
+                } else {
+                    n.to_string()
+                },
+            )
+        })
+        .collect();
+    let extra: Vec<_> = fields
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    let text = written(&HEAD, &(), &extra);
+    assert!(decode_plain(text.as_bytes()).is_some());
+    assert_eq!(ext_of(&text), fields);
+}
