@@ -2,30 +2,26 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use rocketmq_proto::{Batch, Message, TopicName, UniqueId, UniqueIdSeed, UniqueIds};
+use rocketmq_proto::{UniqueIdSeed, UniqueIds};
 
 use super::events::Events;
 use super::state::{After, Completed, State};
-use super::ticket::{Slot, Ticket};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
-use crate::engine::{Engine, Rejected};
-use crate::error::SendError;
-use crate::io::{Answer, Ask, CloseCause, ConnId, FrameSeq, Input, Now, OpId, Operation};
-use crate::prepare::Prepared;
+use crate::engine::Engine;
+use crate::io::{Answer, Ask, CloseCause, ConnId, FrameSeq, Input, Now, OpId};
 use crate::stats::Stats;
 
 /// A producer's engine, shared by its callers and its actors. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hub(Arc<Shared>);
+pub struct Hub(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    config: Arc<Config>,
-    ids: Mutex<UniqueIds>,
+pub(super) struct Shared {
+    pub(super) config: Arc<Config>,
+    pub(super) ids: Mutex<UniqueIds>,
     state: Mutex<State>,
 }
 
@@ -50,71 +46,6 @@ impl Hub {
         Ok((hub, supervisor))
     }
 
-    /// Sends a message. Its budget runs from `now`. Without `may_wait` it is refused when there is
-    /// no permit at once.
-    ///
-    /// # Errors
-    /// The message breaks a rule, the producer is shut down, or it is full.
-    pub fn send(&self, now: Now, message: Message, may_wait: bool) -> Result<Ticket, SendError> {
-        let id = || self.next_id(now);
-        let prepared = Prepared::message(&self.0.config, message, id)?;
-        self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
-    }
-
-    /// Sends a batch, as [`send`](Self::send) does a message.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_batch(&self, now: Now, batch: Batch, may_wait: bool) -> Result<Ticket, SendError> {
-        let id = || self.next_id(now);
-        let prepared = Prepared::batch(&self.0.config, batch, id)?;
-        self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
-    }
-
-    /// Sends a message without asking for an answer.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_oneway(&self, now: Now, message: Message) -> Result<Ticket, SendError> {
-        let id = || self.next_id(now);
-        let prepared = Prepared::message(&self.0.config, message, id)?;
-        self.submit(now, Operation::Oneway(Box::new(prepared)), true)
-    }
-
-    /// Asks for the queues of a topic.
-    ///
-    /// # Errors
-    /// The producer is shut down.
-    pub fn publish_queues(&self, now: Now, topic: TopicName) -> Result<Ticket, SendError> {
-        let timeout = self.0.config.send_timeout;
-        self.submit(now, Operation::PublishQueues { topic, timeout }, true)
-    }
-
-    /// Waits until a topic can be sent to.
-    ///
-    /// # Errors
-    /// The producer is shut down.
-    pub fn ready(&self, now: Now, topic: TopicName) -> Result<Ticket, SendError> {
-        let timeout = self.0.config.send_timeout;
-        self.submit(now, Operation::Ready { topic, timeout }, true)
-    }
-
-    /// Waits for the end of all that was submitted before.
-    ///
-    /// # Errors
-    /// The producer is shut down.
-    pub fn flush(&self, now: Now) -> Result<Ticket, SendError> {
-        self.submit(now, Operation::Flush, true)
-    }
-
-    /// Closes the producer, giving what is under way so much time.
-    ///
-    /// # Errors
-    /// None; the signature is that of the others.
-    pub fn shutdown(&self, now: Now, grace: Duration) -> Result<Ticket, SendError> {
-        self.submit(now, Operation::Shutdown { grace }, true)
-    }
-
     /// Subscribes to the events from now on.
     pub fn events(&self) -> Events {
         self.lock().watchers.subscribe()
@@ -136,24 +67,6 @@ impl Hub {
     /// The first that does not hold.
     pub fn check(&self, now: Now) -> Result<(), String> {
         self.lock().engine.check(now.mono)
-    }
-
-    fn submit(&self, now: Now, operation: Operation, may_wait: bool) -> Result<Ticket, SendError> {
-        let slot = Slot::new();
-        let accepted = self.with(|state| {
-            let accepted = if may_wait {
-                state.engine.submit(now, operation)
-            } else {
-                state.engine.try_submit(now, operation)
-            }
-            .map_err(|rejected: Rejected| rejected.error)?;
-            if accepted.admitted {
-                slot.admit();
-            }
-            state.keep_slot(accepted.op, slot.clone());
-            Ok::<_, SendError>(accepted)
-        })?;
-        Ok(Ticket::new(self.clone(), accepted.op, slot))
     }
 
     /// Withdraws an operation that has no permit yet.
@@ -262,11 +175,6 @@ impl Hub {
             let now = Now::system();
             self.with(|state| state.engine.answer(now, op, answer));
         }
-    }
-
-    fn next_id(&self, now: Now) -> UniqueId {
-        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.next(now.unix_ms)
     }
 }
 

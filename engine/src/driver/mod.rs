@@ -11,12 +11,15 @@
 //! a doorbell (a [`Waker`](std::task::Waker)) or a deadline. Under the lock run only calls of the
 //! engine; wakers, completions and the application's own code run after it is released.
 
+mod calls;
 mod clock;
 mod conn;
 mod events;
 mod handle;
 mod hub;
 mod local;
+mod park;
+mod setup;
 mod state;
 mod ticket;
 mod work;
@@ -26,5 +29,7 @@ pub use events::Events;
 pub use handle::Handle;
 pub use hub::Hub;
 pub use local::{default_client_id, entropy, local_ip, unique_id_seed};
+pub use park::{park_on, park_until};
+pub use setup::{Setup, StartError};
 pub use ticket::Ticket;
 pub use work::{DialJob, Supervisor, Work};

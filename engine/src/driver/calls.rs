@@ -1,0 +1,109 @@
+//! What an application can ask of a producer: the same calls for every runtime.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rocketmq_proto::{Batch, InvalidMessage, Message, TopicName, UniqueId};
+
+use super::hub::Hub;
+use super::ticket::{Slot, Ticket};
+use crate::engine::Rejected;
+use crate::error::SendError;
+use crate::io::{Now, Operation};
+use crate::prepare::Prepared;
+
+impl Hub {
+    /// Sends a message. Its budget runs from `now`. Without `may_wait` it is refused when there is
+    /// no permit at once.
+    ///
+    /// # Errors
+    /// The message breaks a rule, the producer is shut down, or it is full.
+    pub fn send(&self, now: Now, message: Message, may_wait: bool) -> Result<Ticket, SendError> {
+        let id = || self.next_id(now);
+        let prepared = Prepared::message(&self.0.config, message, id)?;
+        self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
+    }
+
+    /// Sends a batch, as [`send`](Self::send) does a message.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_batch(&self, now: Now, batch: Batch, may_wait: bool) -> Result<Ticket, SendError> {
+        let id = || self.next_id(now);
+        let prepared = Prepared::batch(&self.0.config, batch, id)?;
+        self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
+    }
+
+    /// Sends a message without asking for an answer.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_oneway(&self, now: Now, message: Message) -> Result<Ticket, SendError> {
+        let id = || self.next_id(now);
+        let prepared = Prepared::message(&self.0.config, message, id)?;
+        self.submit(now, Operation::Oneway(Box::new(prepared)), true)
+    }
+
+    /// Asks for the queues of a topic.
+    ///
+    /// # Errors
+    /// The name breaks a rule, or the producer is shut down.
+    pub fn publish_queues(&self, now: Now, topic: impl AsRef<str>) -> Result<Ticket, SendError> {
+        let topic = parse(topic)?;
+        let timeout = self.0.config.send_timeout;
+        self.submit(now, Operation::PublishQueues { topic, timeout }, true)
+    }
+
+    /// Waits until a topic can be sent to.
+    ///
+    /// # Errors
+    /// The name breaks a rule, or the producer is shut down.
+    pub fn ready(&self, now: Now, topic: impl AsRef<str>) -> Result<Ticket, SendError> {
+        let topic = parse(topic)?;
+        let timeout = self.0.config.send_timeout;
+        self.submit(now, Operation::Ready { topic, timeout }, true)
+    }
+
+    /// Waits for the end of all that was submitted before.
+    ///
+    /// # Errors
+    /// The producer is shut down.
+    pub fn flush(&self, now: Now) -> Result<Ticket, SendError> {
+        self.submit(now, Operation::Flush, true)
+    }
+
+    /// Closes the producer, giving what is under way so much time.
+    ///
+    /// # Errors
+    /// None; the signature is that of the others.
+    pub fn shutdown(&self, now: Now, grace: Duration) -> Result<Ticket, SendError> {
+        self.submit(now, Operation::Shutdown { grace }, true)
+    }
+
+    fn submit(&self, now: Now, operation: Operation, may_wait: bool) -> Result<Ticket, SendError> {
+        let slot = Slot::new();
+        let accepted = self.with(|state| {
+            let accepted = if may_wait {
+                state.engine.submit(now, operation)
+            } else {
+                state.engine.try_submit(now, operation)
+            }
+            .map_err(|rejected: Rejected| rejected.error)?;
+            if accepted.admitted {
+                slot.admit();
+            }
+            state.keep_slot(accepted.op, slot.clone());
+            Ok::<_, SendError>(accepted)
+        })?;
+        Ok(Ticket::new(self.clone(), accepted.op, slot))
+    }
+
+    fn next_id(&self, now: Now) -> UniqueId {
+        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.next(now.unix_ms)
+    }
+}
+
+fn parse(topic: impl AsRef<str>) -> Result<TopicName, SendError> {
+    TopicName::new(topic).map_err(|error| InvalidMessage::from(error).into())
+}

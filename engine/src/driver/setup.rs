@@ -1,0 +1,119 @@
+//! From settings to a producer that a runtime only has to serve.
+
+use rocketmq_proto::{GroupName, InvalidName};
+
+use super::handle::Handle;
+use super::hub::Hub;
+use super::local::{default_client_id, entropy, local_ip, unique_id_seed};
+use super::work::Supervisor;
+use crate::config::{Config, ConfigError};
+use crate::io::{Endpoint, InvalidEndpoint};
+
+/// The settings of a producer that is to be started: what the builders of all runtimes have in
+/// common. The first thing that is wrong is kept and told at the [start](Self::start).
+#[derive(Debug)]
+pub struct Setup(Result<Config, StartError>);
+
+/// Why a producer cannot be started.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is out of bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A name server's address cannot be read.
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    /// The group's name breaks a rule (PROTOCOL E.4).
+    #[error(transparent)]
+    Group(#[from] InvalidName),
+    /// The runtime cannot carry a producer here and now.
+    #[error("no producer can run here: {0}")]
+    Runtime(String),
+}
+
+impl Setup {
+    /// Begins with the name of the producer group.
+    pub fn new(group: &str) -> Self {
+        let group = GroupName::new(group).map_err(StartError::Group);
+        Self(group.map(Config::new))
+    }
+
+    /// The name servers, as `host:port`; a text may hold several, separated by `;` (Java:
+    /// `namesrvAddr`). Replaces what was said before.
+    pub fn name_servers<S: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = S>) {
+        if let Ok(config) = &mut self.0 {
+            match parse_all(addresses) {
+                Ok(servers) => config.name_servers = servers,
+                Err(error) => self.0 = Err(error.into()),
+            }
+        }
+    }
+
+    /// Changes any other setting.
+    pub fn config(&mut self, change: impl FnOnce(&mut Config)) {
+        if let Ok(config) = &mut self.0 {
+            change(config);
+        }
+    }
+
+    /// A producer that is served by whoever serves its supervisor. Fills in the client id and the
+    /// seeds; asks nothing of any server.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn start(self) -> Result<(Handle, Supervisor), StartError> {
+        let mut config = self.0?;
+        let ip = local_ip();
+        if config.client_id.is_empty() {
+            config.client_id = default_client_id(ip);
+        }
+        let ids = unique_id_seed(ip, config.utc_offset_seconds);
+        let (hub, supervisor) = Hub::new(config, entropy(), ids)?;
+        Ok((Handle::new(hub), supervisor))
+    }
+}
+
+fn parse_all<S: AsRef<str>>(
+    addresses: impl IntoIterator<Item = S>,
+) -> Result<Vec<Endpoint>, InvalidEndpoint> {
+    let mut servers = Vec::new();
+    for list in addresses {
+        let list = list.as_ref().split(';').map(str::trim);
+        for address in list.filter(|address| !address.is_empty()) {
+            servers.push(Endpoint::new(address)?);
+        }
+    }
+    Ok(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_may_hold_several_name_servers() {
+        let mut setup = Setup::new("g");
+        setup.name_servers(["10.0.0.1:9876; 10.0.0.2:9876;", "ns:1"]);
+        let config = setup.0.unwrap();
+        let servers: Vec<_> = config.name_servers.iter().map(|s| s.port()).collect();
+        assert_eq!(servers, [9876, 9876, 1]);
+    }
+
+    #[test]
+    fn the_first_thing_that_is_wrong_is_told_at_the_start() {
+        let mut setup = Setup::new("no spaces");
+        setup.name_servers(["nonsense"]);
+        assert!(matches!(setup.start(), Err(StartError::Group(_))));
+
+        let mut setup = Setup::new("g");
+        setup.name_servers(["nonsense"]);
+        setup.config(|config| config.retries = 1000);
+        assert!(matches!(setup.start(), Err(StartError::Endpoint(_))));
+
+        assert!(matches!(
+            Setup::new("g").start(),
+            Err(StartError::Config(_))
+        ));
+    }
+}
