@@ -135,7 +135,9 @@ pub use header::{DecodeFields, FieldError, FieldProblem, FieldSink, Fields, Head
 pub use json::JsonError;
 pub use message::*;
 pub use msg_id::*;
-pub use names::{GroupName, InvalidName, MessageQueue, TopicName, is_send_allowed, is_system_topic, topic};
+pub use names::{
+    GroupName, InvalidName, MessageQueue, TopicName, is_send_allowed, is_system_topic, topic,
+};
 pub use properties::{InvalidProperty, Properties, property};
 pub use route::{
     BrokerData, ClusterInfo, QueueData, RouteError, TopicList, TopicQueueMapping, TopicRoute, perm,
