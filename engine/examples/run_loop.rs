@@ -37,7 +37,7 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                             engine.handle(Now::system(), Input::Connected(conn));
                         }
                         Err(error) => {
-                            engine.handle(Now::system(), Input::ConnectFailed(conn, error.kind()));
+                            engine.handle(Now::system(), Input::ConnectFailed(conn, (&error).into()));
                         }
                     }
                 }

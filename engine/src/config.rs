@@ -8,6 +8,7 @@ use rocketmq_proto::{
 };
 
 use crate::io::Endpoint;
+use crate::proxy::ProxyRule;
 
 /// The settings of one producer. Make one with [`Config::new`], change fields, hand it over.
 ///
@@ -90,6 +91,12 @@ pub struct Config {
     /// Where the local day starts, in seconds east of UTC, for the month in unique ids (D.5).
     /// Default 0: the library reads no time zone by itself.
     pub utc_offset_seconds: i32,
+    /// SOCKS5 proxies (`socksProxyConfig`, 5.x); the first rule that matches counts. Default none.
+    pub proxies: Vec<ProxyRule>,
+    /// Encryption (`useTLS`). Default `None`: plain, as Java. With it, every connection is
+    /// encrypted, those to name servers too (PROTOCOL H.3).
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::driver::TlsConfig>,
 }
 
 /// Whether a message that may have been stored already is sent again (DESIGN 6).
@@ -184,6 +191,9 @@ impl Config {
             forget_topic_after: Duration::from_secs(600),
             frame_limits: FrameLimits::default(),
             utc_offset_seconds: 0,
+            proxies: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 

@@ -1,7 +1,6 @@
 //! What went wrong with an operation, what is known about the message, and what was tried.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use rocketmq_proto::{
     BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage, ResponseCode, TopicName,
 };
 
+use crate::dial::DialError;
 use crate::io::{CloseCause, CloseReason, Endpoint};
 use crate::receipt::SendStatus;
 
@@ -90,7 +90,7 @@ pub enum AttemptFailure {
     /// The broker's answer could not be read.
     BadAnswer(String),
     /// The connection could not be made.
-    Connect(io::ErrorKind),
+    Connect(DialError),
     /// The connection could not be made in the time there was.
     ConnectTimeout(Duration),
     /// We closed the connection.
@@ -341,7 +341,7 @@ impl fmt::Display for AttemptFailure {
             }
             Self::Answered { code, remark } => write!(f, "the broker answered {code}: {remark}"),
             Self::BadAnswer(why) => write!(f, "the broker's answer cannot be read: {why}"),
-            Self::Connect(kind) => write!(f, "connecting failed: {kind}"),
+            Self::Connect(error) => write!(f, "connecting failed: {error}"),
             Self::ConnectTimeout(time) => write!(f, "no connection within {time:.1?}"),
             Self::Dropped { why, written } => {
                 write!(

@@ -1,10 +1,10 @@
 //! What happened, for whoever wants to watch. Events may be dropped; nothing depends on them.
 
 use std::fmt;
-use std::io;
 
 use rocketmq_proto::TopicName;
 
+use crate::dial::DialError;
 use crate::io::{CloseCause, CloseReason, Endpoint};
 
 /// Something that happened to a producer.
@@ -21,7 +21,7 @@ pub enum Event {
         /// To this address.
         address: Endpoint,
         /// How.
-        error: io::ErrorKind,
+        error: DialError,
     },
     /// A connection is over.
     Disconnected {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{Message, MessageQueue, TopicName};
 
+use crate::dial::{DialError, TlsFailure};
 use crate::error::{Certainty, SendError};
 use crate::event::Event;
 use crate::prepare::Prepared;
@@ -79,7 +80,7 @@ pub enum Input<'a> {
     /// A dial succeeded.
     Connected(ConnId),
     /// A dial failed.
-    ConnectFailed(ConnId, io::ErrorKind),
+    ConnectFailed(ConnId, DialError),
     /// Bytes arrived; whole frames are split off the front, the rest is left for the next time.
     Received(ConnId, &'a mut BytesMut),
     /// All frames up to this one were handed to the socket whole.
@@ -202,6 +203,8 @@ pub enum CloseCause {
     Failed(io::ErrorKind),
     /// The task or thread that served it was dropped.
     Abandoned,
+    /// Its encryption was broken off.
+    Tls(TlsFailure),
 }
 
 /// Why we close a connection.
@@ -337,6 +340,7 @@ impl fmt::Display for CloseCause {
             Self::PeerClosed => f.write_str("the peer closed the connection"),
             Self::Failed(kind) => write!(f, "the connection failed: {kind}"),
             Self::Abandoned => f.write_str("the task that served the connection was dropped"),
+            Self::Tls(failure) => failure.fmt(f),
         }
     }
 }

@@ -65,6 +65,7 @@ mod check;
 mod complete;
 mod config;
 mod deadline;
+mod dial;
 pub mod driver;
 mod engine;
 mod error;
@@ -80,6 +81,7 @@ mod peer;
 mod pending;
 mod permits;
 mod prepare;
+mod proxy;
 mod publish;
 mod receipt;
 mod retry;
@@ -95,6 +97,7 @@ mod topic_op;
 mod upkeep;
 
 pub use config::{AttemptTimeout, Config, ConfigError, OnTimeout, Retry};
+pub use dial::{DialError, ProxyFailure, TlsFailure};
 pub use engine::{Accepted, Engine, Rejected};
 pub use error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
 pub use event::{DisconnectReason, Event};
@@ -103,6 +106,7 @@ pub use io::{
     InvalidEndpoint, Now, OpId, Operation, Outcome, Output,
 };
 pub use prepare::Prepared;
+pub use proxy::{InvalidProxy, ProxyRule};
 pub use receipt::{SendReceipt, SendStatus};
 pub use rocketmq_proto as proto;
 pub use shutdown::ShutdownReport;

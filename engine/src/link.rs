@@ -7,6 +7,7 @@ use std::time::Instant;
 use rocketmq_proto::FrameDecoder;
 
 use crate::engine::{Engine, Timer, later};
+use crate::dial::DialError;
 use crate::error::AttemptFailure;
 use crate::event::{DisconnectReason, Event};
 use crate::io::{CloseCause, CloseReason, ConnId, FrameSeq, Now, OpId, Outcome, Output};
@@ -104,7 +105,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn connect_failed(&mut self, now: Now, conn: ConnId, kind: ErrorKind) {
+    pub(crate) fn connect_failed(&mut self, now: Now, conn: ConnId, error: DialError) {
         let Some(link) = self.peers.conns.get(conn) else {
             return;
         };
@@ -115,33 +116,33 @@ impl Engine {
         if peer.link != Link::Dialling(conn) {
             return;
         }
-        peer.last_error = Some(kind);
+        peer.last_error = Some(error);
         let waiting = std::mem::take(&mut peer.waiting);
         let event = Event::ConnectFailed {
             address: peer.address.clone(),
-            error: kind,
+            error,
         };
         self.outputs.push_back(Output::Event(event));
         self.peers.conns.remove(conn);
         self.pause_dialling(now, id);
-        self.fail_waiting(now, id, waiting, kind);
+        self.fail_waiting(now, id, waiting, error);
     }
 
-    fn fail_waiting(&mut self, now: Now, id: PeerId, waiting: VecDeque<Waiting>, kind: ErrorKind) {
+    fn fail_waiting(&mut self, now: Now, id: PeerId, waiting: VecDeque<Waiting>, error: DialError) {
         let Some(address) = self.peers.peers.get(id).map(|peer| peer.address.clone()) else {
             return;
         };
         for who in waiting {
             match who {
                 Waiting::Lookup(lookup) => {
-                    let why = format!("connecting failed: {kind}");
+                    let why = format!("connecting failed: {error}");
                     self.lookup_failed(now, lookup, &address, why);
                 }
                 Waiting::Op(op) => match self.ops.get(op).map(|op| &op.kind) {
                     Some(Kind::Send(send)) if send.state == State::Connecting(id) => {
-                        self.attempt_failed(now, op, AttemptFailure::Connect(kind));
+                        self.attempt_failed(now, op, AttemptFailure::Connect(error));
                     }
-                    Some(Kind::Topic(_)) => self.topic_unreachable(now, op, &address, kind),
+                    Some(Kind::Topic(_)) => self.topic_unreachable(now, op, &address, error),
                     _ => {}
                 },
             }
@@ -175,7 +176,7 @@ impl Engine {
                     conn,
                     why: CloseReason::DialTimeout,
                 });
-                self.connect_failed(now, conn, ErrorKind::TimedOut);
+                self.connect_failed(now, conn, ErrorKind::TimedOut.into());
             }
             Link::Idle | Link::Ready(_) => {}
         }
@@ -228,7 +229,7 @@ impl Engine {
                 self.attempt_failed(now, op, failure_of(reason, false));
             }
         }
-        self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted);
+        self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted.into());
     }
 
     fn request_lost(

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::config::{AttemptTimeout, OnTimeout};
+use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::{AttemptFailure, Certainty, SendError, SendErrorKind};
 use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
@@ -25,7 +26,8 @@ impl Engine {
                 let failure = match self.peers.peers.get(peer) {
                     Some(peer) if matches!(peer.link, Link::BackOff { .. }) => {
                         AttemptFailure::Connect(
-                            peer.last_error.unwrap_or(std::io::ErrorKind::Other),
+                            peer.last_error
+                                .unwrap_or(DialError::Io(std::io::ErrorKind::Other)),
                         )
                     }
                     _ => AttemptFailure::ConnectTimeout(elapsed),

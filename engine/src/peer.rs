@@ -2,12 +2,12 @@
 //! (DESIGN 6; PROTOCOL E.7, E.8). The engine's own methods for it are in `link`.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use rocketmq_proto::FrameDecoder;
 use rustc_hash::FxHashMap;
 
+use crate::dial::DialError;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
 use crate::route::LookupId;
 use crate::slab::{Slab, id};
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) waiting: VecDeque<Waiting>,
     /// Failures since something last arrived from it.
     pub(crate) failures: u32,
-    pub(crate) last_error: Option<ErrorKind>,
+    pub(crate) last_error: Option<DialError>,
     pub(crate) timer: Option<Instant>,
     /// Whether it is a broker's master: it gets heartbeats, and is dialled again when lost.
     pub(crate) is_broker: bool,

@@ -126,7 +126,7 @@ mod tests {
             ),
             (answered(ResponseCode(-7)), Step::GiveUp, Step::GiveUp),
             (
-                AttemptFailure::Connect(ErrorKind::ConnectionRefused),
+                AttemptFailure::Connect(ErrorKind::ConnectionRefused.into()),
                 again,
                 again,
             ),
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn tries_and_time_both_end_it() {
-        let failure = AttemptFailure::Connect(ErrorKind::ConnectionRefused);
+        let failure = AttemptFailure::Connect(ErrorKind::ConnectionRefused.into());
         let config = config();
         assert_eq!(
             next_step(&config, &failure, 2, LEFT),

@@ -1,11 +1,11 @@
 //! Questions about a topic: its queues, and whether it can be sent to (DESIGN 7, `publish_queues`
 //! and `ready`).
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use rocketmq_proto::TopicName;
 
+use crate::dial::DialError;
 use crate::engine::{Accepted, Engine, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::io::{Endpoint, Now, OpId, Outcome};
@@ -83,7 +83,7 @@ impl Engine {
         now: Now,
         id: OpId,
         address: &Endpoint,
-        kind: ErrorKind,
+        error: DialError,
     ) {
         let Some(topic) = self.topic_op(id) else {
             return;
@@ -93,7 +93,7 @@ impl Engine {
             return;
         }
         let text = format!(
-            "no broker of topic {} can be reached; the last, {address}: {kind}",
+            "no broker of topic {} can be reached; the last, {address}: {error}",
             topic.topic
         );
         let error = SendError::new(SendErrorKind::Connection, Certainty::NotSent, text);

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::hub::Hub;
 use super::ticket::remember;
+use super::wire::{Out, Wire};
+use crate::dial::DialError;
 use crate::io::{CloseCause, ConnId, Frame, FrameSeq, Input, Now};
 
 /// A read has at least this much room; more is read at once when more is there.
@@ -25,7 +27,10 @@ pub struct ConnTx {
     /// Taken from the hub and not written whole yet. Only this end touches them: a caller that
     /// goes away can never leave half a frame behind (DESIGN 9, 3).
     frames: VecDeque<Frame>,
+    /// Taken from the hub and not encrypted yet; used on encrypted connections only.
+    unsealed: VecDeque<Frame>,
     written: Arc<AtomicU64>,
+    wire: Option<Arc<Wire>>,
     open: bool,
 }
 
@@ -35,6 +40,9 @@ pub struct ConnRx {
     hub: Hub,
     conn: ConnId,
     buffer: BytesMut,
+    /// What arrived and is not deciphered yet; used as long as there are layers.
+    arrived: BytesMut,
+    wire: Option<Arc<Wire>>,
     open: bool,
 }
 
@@ -44,19 +52,23 @@ pub struct Batch<'a> {
     frames: &'a VecDeque<Frame>,
 }
 
-pub(super) fn pair(hub: &Hub, conn: ConnId) -> (ConnTx, ConnRx) {
+pub(super) fn pair(hub: &Hub, conn: ConnId, wire: Option<&Arc<Wire>>) -> (ConnTx, ConnRx) {
     let written = hub.lock().written(conn);
     let tx = ConnTx {
         hub: hub.clone(),
         conn,
         frames: VecDeque::new(),
+        unsealed: VecDeque::new(),
         written,
+        wire: wire.cloned(),
         open: true,
     };
     let rx = ConnRx {
         hub: hub.clone(),
         conn,
         buffer: BytesMut::new(),
+        arrived: BytesMut::new(),
+        wire: wire.cloned(),
         open: true,
     };
     (tx, rx)
@@ -66,21 +78,37 @@ impl ConnTx {
     /// What to write now; `None` when the connection is to be closed, both ways. As long as there
     /// is nothing, `waker` is called when there is.
     pub fn poll_batch(&mut self, waker: &Waker) -> Poll<Option<Batch<'_>>> {
-        if self.frames.is_empty() {
-            let mut state = self.hub.lock();
-            let Some(outbox) = state.outbox(self.conn) else {
-                self.open = false;
-                return Poll::Ready(None);
+        while self.frames.is_empty() {
+            let sealed = match self.wire.as_ref().map(|wire| wire.poll_out(waker)) {
+                None => false,
+                Some(Out::Bytes(bytes)) => {
+                    self.frames.push_back(handshake(bytes));
+                    break;
+                }
+                Some(Out::Plain) => {
+                    self.wire = None;
+                    false
+                }
+                Some(Out::Handshaking | Out::Sealed) => true,
             };
-            if outbox.frames.is_empty() {
-                remember(&mut outbox.writer, waker);
-                return Poll::Pending;
+            if self.unsealed.is_empty() {
+                let mut state = self.hub.lock();
+                let Some(outbox) = state.outbox(self.conn) else {
+                    self.open = false;
+                    return Poll::Ready(None);
+                };
+                if outbox.frames.is_empty() {
+                    remember(&mut outbox.writer, waker);
+                    return Poll::Pending;
+                }
+                let into = if sealed { &mut self.unsealed } else { &mut self.frames };
+                std::mem::swap(&mut outbox.frames, into);
             }
-            std::mem::swap(&mut outbox.frames, &mut self.frames);
+            if let Some(wire) = &self.wire {
+                self.frames.extend(wire.seal(&mut self.unsealed));
+            }
         }
-        Poll::Ready(Some(Batch {
-            frames: &self.frames,
-        }))
+        Poll::Ready(Some(Batch { frames: &self.frames }))
     }
 
     /// So many bytes of the batch were written, from its front.
@@ -96,7 +124,7 @@ impl ConnTx {
                 break;
             }
             report |= frame.report;
-            self.written.store(frame.seq.0, Ordering::Release);
+            self.written.fetch_max(frame.seq.0, Ordering::Release);
             self.frames.pop_front();
         }
         if report {
@@ -116,21 +144,25 @@ impl ConnTx {
 impl ConnRx {
     /// Where to read to: append to it.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < READ_ROOM / 4 {
-            self.buffer.reserve(READ_ROOM);
+        let buffer = if self.wire.is_some() { &mut self.arrived } else { &mut self.buffer };
+        if buffer.capacity() - buffer.len() < READ_ROOM / 4 {
+            buffer.reserve(READ_ROOM);
         }
-        &mut self.buffer
+        buffer
     }
 
     /// Bytes were appended to the buffer. `Break` when the connection is to be closed.
     pub fn received(&mut self, now: Now) -> ControlFlow<()> {
-        let Self {
-            hub, conn, buffer, ..
-        } = self;
+        let deciphered = self.decipher(now);
+        let Self { hub, conn, buffer, .. } = self;
         let open = hub.with(|state| {
             state.engine.handle(now, Input::Received(*conn, buffer));
             state.engine.has_conn(*conn)
         });
+        if let Err(end) = deciphered {
+            self.end(now, end);
+            return ControlFlow::Break(());
+        }
         if open {
             return ControlFlow::Continue(());
         }
@@ -140,16 +172,61 @@ impl ConnRx {
 
     /// The other side closed in order: the connection is over.
     pub fn ended(mut self, now: Now) {
-        self.open = false;
-        self.hub.closed(now, self.conn, CloseCause::PeerClosed);
+        let end = match &self.wire {
+            Some(wire) if !wire.is_established() => End::Dial(wire.closed()),
+            _ => End::Conn(CloseCause::PeerClosed),
+        };
+        self.end(now, end);
     }
 
     /// Reading failed: the connection is over.
     pub fn failed(mut self, now: Now, error: &io::Error) {
-        self.open = false;
-        self.hub
-            .closed(now, self.conn, CloseCause::Failed(error.kind()));
+        let end = match &self.wire {
+            Some(wire) if !wire.is_established() => End::Dial(error.into()),
+            _ => End::Conn(CloseCause::Failed(error.kind())),
+        };
+        self.end(now, end);
     }
+
+    /// Takes what arrived through the layers between socket and frames; the engine is told when
+    /// the connection stands.
+    fn decipher(&mut self, now: Now) -> Result<(), End> {
+        let Some(wire) = &self.wire else { return Ok(()) };
+        let stood = wire.is_established();
+        let result = wire.open(&mut self.arrived, &mut self.buffer);
+        if !stood && wire.is_established() {
+            self.hub.input(now, Input::Connected(self.conn));
+        }
+        result.map_err(|error| match error {
+            DialError::Tls(failure) if wire.is_established() => {
+                End::Conn(CloseCause::Tls(failure))
+            }
+            error => End::Dial(error),
+        })?;
+        if wire.is_plain() {
+            self.wire = None;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, now: Now, end: End) {
+        self.open = false;
+        match end {
+            End::Conn(cause) => self.hub.closed(now, self.conn, cause),
+            End::Dial(error) => self.hub.dial_failed(now, self.conn, error),
+        }
+    }
+}
+
+/// How a connection ends: as one that stood, or as one that never came about.
+enum End {
+    Conn(CloseCause),
+    Dial(DialError),
+}
+
+/// Bytes of a handshake; they are no frame of the engine's.
+fn handshake(bytes: Bytes) -> Frame {
+    Frame { seq: FrameSeq::default(), head: bytes, body: Bytes::new(), report: false }
 }
 
 impl<'a> Batch<'a> {

@@ -4,7 +4,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rocketmq_proto::Message;
+
 use super::hub::Hub;
+use super::ticket::Ticket;
+use crate::error::SendError;
 use crate::io::Now;
 
 /// How long a producer whose last handle was dropped goes on with what is under way.
@@ -15,6 +19,16 @@ const LINGER: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Last>);
 
+/// A message that [`Handle::try_enqueue`] did not take.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct TryEnqueueError {
+    /// The message, as it was given.
+    pub message: Box<Message>,
+    /// Why.
+    pub error: SendError,
+}
+
 #[derive(Debug)]
 struct Last(Hub);
 
@@ -22,6 +36,19 @@ impl Handle {
     /// The first share.
     pub fn new(hub: Hub) -> Self {
         Self(Arc::new(Last(hub)))
+    }
+
+    /// Sends a message if there is room at once.
+    ///
+    /// # Errors
+    /// Gives the message back when there is none ([`Full`](crate::SendErrorKind::Full)), or when it
+    /// cannot be sent at all.
+    pub fn try_enqueue(&self, now: Now, message: Message) -> Result<Ticket, TryEnqueueError> {
+        self.send(now, message.clone(), false)
+            .map_err(|error| TryEnqueueError {
+                message: Box::new(message),
+                error,
+            })
     }
 }
 

@@ -10,6 +10,7 @@ use super::events::Events;
 use super::state::{After, Completed, State};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
+use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::io::{Answer, Ask, CloseCause, ConnId, FrameSeq, Input, Now, OpId};
 use crate::stats::Stats;
@@ -86,6 +87,17 @@ impl Hub {
     /// Takes in something about a connection.
     pub(super) fn input(&self, now: Now, input: Input<'_>) {
         self.with(|state| state.engine.handle(now, input));
+    }
+
+    /// A connection did not come about.
+    pub(super) fn dial_failed(&self, now: Now, conn: ConnId, error: DialError) {
+        let outbox = self.with(|state| {
+            state.engine.handle(now, Input::ConnectFailed(conn, error));
+            state.take_outbox(conn)
+        });
+        if let Some(writer) = outbox.and_then(|outbox| outbox.writer) {
+            writer.wake();
+        }
     }
 
     /// A connection ended: first what was written on it, then its end.

@@ -11,6 +11,7 @@
 //! a doorbell (a [`Waker`](std::task::Waker)) or a deadline. Under the lock run only calls of the
 //! engine; wakers, completions and the application's own code run after it is released.
 
+pub mod asynchronous;
 mod calls;
 mod clock;
 mod conn;
@@ -20,16 +21,22 @@ mod hub;
 mod local;
 mod park;
 mod setup;
+mod socks;
 mod state;
 mod ticket;
+#[cfg(feature = "tls")]
+mod tls;
+mod wire;
 mod work;
 
 pub use conn::{Batch, ConnRx, ConnTx};
 pub use events::Events;
-pub use handle::Handle;
+pub use handle::{Handle, TryEnqueueError};
 pub use hub::Hub;
 pub use local::{default_client_id, entropy, local_ip, unique_id_seed};
 pub use park::{park_on, park_until};
 pub use setup::{Setup, StartError};
 pub use ticket::Ticket;
+#[cfg(feature = "tls")]
+pub use tls::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use work::{DialJob, Supervisor, Work};

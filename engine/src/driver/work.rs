@@ -1,10 +1,16 @@
 //! What a producer's supervisor has to do next.
 
 use std::io;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use super::conn::{ConnRx, ConnTx, pair};
+use super::socks::Socks;
+use super::wire::Wire;
+use crate::config::Config;
+use crate::dial::DialError;
+use crate::proxy::ProxyRule;
 use super::hub::Hub;
 use super::ticket::remember;
 use crate::io::{ConnId, Endpoint, Input, Now};
@@ -38,6 +44,8 @@ pub struct DialJob {
     conn: ConnId,
     to: Endpoint,
     by: Instant,
+    /// What lies between frames and socket: a proxy, encryption.
+    wire: Option<Arc<Wire>>,
     open: bool,
 }
 
@@ -56,14 +64,14 @@ impl Supervisor {
                 let due = next.is_some_and(|next| next <= now.mono);
                 if !due {
                     if let Some((conn, to, by)) = state.dials.pop_front() {
-                        let hub = self.hub.clone();
-                        return Work::Dial(DialJob {
-                            hub,
-                            conn,
-                            to,
-                            by,
-                            open: true,
-                        });
+                        drop(state);
+                        match DialJob::new(&self.hub, conn, to, by) {
+                            Ok(job) => return Work::Dial(job),
+                            Err(error) => {
+                                self.hub.dial_failed(now, conn, error);
+                                continue;
+                            }
+                        }
                     }
                     if state.engine.is_closed() {
                         self.over = true;
@@ -91,7 +99,15 @@ impl Drop for Supervisor {
 }
 
 impl DialJob {
-    /// Where to. Resolve a host name anew each time.
+    fn new(hub: &Hub, conn: ConnId, target: Endpoint, by: Instant) -> Result<Self, DialError> {
+        let config = hub.config();
+        let rule = config.proxies.iter().find(|rule| rule.matches(&target));
+        let (wire, to) = (wire(config, &target, rule)?, rule.map(|rule| rule.proxy().clone()));
+        let to = to.unwrap_or(target);
+        Ok(Self { hub: hub.clone(), conn, to, by, wire: wire.map(Arc::new), open: true })
+    }
+
+    /// Where to: the server, or the proxy on the way to it. Resolve a host name anew each time.
     pub fn to(&self) -> &Endpoint {
         &self.to
     }
@@ -104,8 +120,10 @@ impl DialJob {
     /// The connection stands: here are its two ends.
     pub fn connected(mut self, now: Now) -> (ConnTx, ConnRx) {
         self.open = false;
-        let pair = pair(&self.hub, self.conn);
-        self.hub.input(now, Input::Connected(self.conn));
+        let pair = pair(&self.hub, self.conn, self.wire.as_ref());
+        if self.wire.is_none() {
+            self.hub.input(now, Input::Connected(self.conn));
+        }
         pair
     }
 
@@ -113,15 +131,36 @@ impl DialJob {
     pub fn failed(mut self, now: Now, error: &io::Error) {
         self.open = false;
         self.hub
-            .input(now, Input::ConnectFailed(self.conn, error.kind()));
+            .input(now, Input::ConnectFailed(self.conn, error.into()));
+    }
+}
+
+/// The layers of a connection to this server, if it is not a plain one.
+fn wire(
+    config: &Config,
+    target: &Endpoint,
+    rule: Option<&ProxyRule>,
+) -> Result<Option<Wire>, DialError> {
+    let socks = rule.map(|rule| Socks::new(target.clone(), rule.clone()));
+    #[cfg(feature = "tls")]
+    {
+        let tls = config.tls.as_ref().map(|tls| tls.connect(target).map_err(DialError::Tls));
+        let tls = tls.transpose()?;
+        let plain = socks.is_none() && tls.is_none();
+        Ok((!plain).then(|| Wire::new(socks, tls)))
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = config;
+        Ok(socks.map(|socks| Wire::new(Some(socks))))
     }
 }
 
 impl Drop for DialJob {
     fn drop(&mut self) {
         if self.open {
-            let input = Input::ConnectFailed(self.conn, io::ErrorKind::Interrupted);
-            self.hub.input(Now::system(), input);
+            let error = DialError::Io(io::ErrorKind::Interrupted);
+            self.hub.dial_failed(Now::system(), self.conn, error);
         }
     }
 }

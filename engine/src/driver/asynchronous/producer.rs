@@ -1,0 +1,149 @@
+//! The producer, as an application sees it.
+
+use std::time::Duration;
+
+use rocketmq_proto::{Batch, Message, TopicName};
+
+use super::events::Events;
+use super::futures::{
+    Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, Request,
+    SendFuture, ShutdownFuture,
+};
+use crate::config::Config;
+use crate::driver::{Handle, TryEnqueueError};
+use crate::io::Now;
+use crate::stats::Stats;
+
+/// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely.
+///
+/// When the last clone is dropped, the producer goes on in the background with what is under way,
+/// for at most 5 s, then closes. To know how that went, call [`shutdown`](Self::shutdown).
+#[derive(Clone, Debug)]
+pub struct Producer {
+    handle: Handle,
+}
+
+impl Producer {
+    /// The producer behind a handle, for runtimes; an application takes its runtime's builder.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Sends a message and waits for the broker's confirmation. The call's budget (3 s, or
+    /// [`Message::timeout`]) covers everything: room, route, connection and all tries.
+    ///
+    /// # Errors
+    /// [`SendError`](crate::SendError) says what is known about the message, and what was tried.
+    ///
+    /// # Cancel safety
+    /// | dropped | what happens |
+    /// |---|---|
+    /// | before it was first polled | not sent |
+    /// | while it waits for room | not sent; its place in the line is given up |
+    /// | after it was admitted, before its bytes were written | sent all the same, the outcome is discarded |
+    /// | after its bytes were written | sent, the outcome is discarded |
+    ///
+    /// Once admitted it holds its room until the broker's answer or the end of its budget, dropped
+    /// or not. Half a frame is never written.
+    pub fn send(&self, message: Message) -> SendFuture {
+        SendFuture::new(&self.handle, Request::Message(Box::new(message)))
+    }
+
+    /// Sends a batch as one frame; its members are stored together, or not at all.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_batch(&self, batch: Batch) -> SendFuture {
+        SendFuture::new(&self.handle, Request::Batch(batch))
+    }
+
+    /// Waits for room only, then returns a [`Delivery`] that holds the place of the confirmation.
+    /// Messages enqueued one after the other to one queue are written in that order.
+    ///
+    /// # Errors
+    /// The message breaks a rule, the producer is shut down, or there was no room in time.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returned, the message is not sent.
+    pub fn enqueue(&self, message: Message) -> EnqueueFuture {
+        EnqueueFuture::new(&self.handle, message)
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// Gives the message back when there is no room ([`Full`](crate::SendErrorKind::Full)), or when
+    /// it cannot be sent at all.
+    pub fn try_enqueue(&self, message: Message) -> Result<Delivery, TryEnqueueError> {
+        self.handle
+            .try_enqueue(Now::system(), message)
+            .map(Delivery::new)
+    }
+
+    /// Sends a message without asking for a confirmation; returns when its bytes were handed to the
+    /// socket. What the broker then does with it is not known (PROTOCOL E.11).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), up to that moment.
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_oneway(&self, message: Message) -> OnewayFuture {
+        OnewayFuture::new(&self.handle, Request::Oneway(Box::new(message)))
+    }
+
+    /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.
+    ///
+    /// # Errors
+    /// The name is wrong, or no name server gave a route within the send timeout.
+    pub fn publish_queues(&self, topic: impl AsRef<str>) -> QueuesFuture {
+        QueuesFuture::new(&self.handle, Request::Queues(TopicName::new(topic)))
+    }
+
+    /// Waits until a topic can be sent to: its route is known, and one of its brokers is connected.
+    /// For start-up probes, and to spare the first message the wait.
+    ///
+    /// # Errors
+    /// That did not come about within the send timeout; the text names the addresses.
+    pub fn ready(&self, topic: impl AsRef<str>) -> ReadyFuture {
+        ReadyFuture::new(&self.handle, Request::Ready(TopicName::new(topic)))
+    }
+
+    /// What happens to this producer, from now on. Bounded to 1024 events; when nobody takes them,
+    /// the oldest are dropped and counted.
+    pub fn events(&self) -> Events {
+        Events::new(self.handle.events())
+    }
+
+    /// The producer's numbers now.
+    pub fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    /// The producer's settings.
+    pub fn settings(&self) -> &Config {
+        self.handle.config()
+    }
+
+    /// Waits until everything sent before has been confirmed or has failed.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing else.
+    pub fn flush(&self) -> FlushFuture {
+        FlushFuture::new(&self.handle, Request::Flush)
+    }
+
+    /// Closes the producer for all its clones: no new message is taken, what is under way may
+    /// finish within `grace`, every broker is told, every connection is closed. Takes at most a
+    /// second longer than `grace`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it was first polled, nothing happens; dropped later, the shutdown goes on in
+    /// the background.
+    pub fn shutdown(&self, grace: Duration) -> ShutdownFuture {
+        ShutdownFuture::new(&self.handle, Request::Shutdown(grace))
+    }
+}
