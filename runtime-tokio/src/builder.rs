@@ -60,7 +60,7 @@ impl Builder {
     }
 
     /// Starts the producer on the present tokio runtime. Nothing is asked of any server yet: the
-    /// first send is, or [`Producer::ready`].
+    /// first send is, or [`ready`](rocketmq_engine::driver::asynchronous::Producer::ready).
     ///
     /// # Errors
     /// The first setting that is wrong, or that there is no runtime here.

@@ -24,15 +24,18 @@
 //! and how long to sleep, one task for each connection reads and writes. Callers need no task.
 
 mod builder;
-mod delivery;
 mod driver;
 mod net;
 mod producer;
 
 pub use builder::{Builder, StartError};
-pub use delivery::{Delivery, Events, SendFuture, TryEnqueueError};
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
+pub use rocketmq_engine::driver::TryEnqueueError;
+pub use rocketmq_engine::driver::asynchronous::{
+    Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
+    ReadyFuture, SendFuture, ShutdownFuture,
+};
 pub use rocketmq_engine::proto;
 pub use rocketmq_engine::proto::{
     Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,

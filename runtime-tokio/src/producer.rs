@@ -1,24 +1,18 @@
-//! The producer, as an application sees it.
+//! The producer that this runtime serves.
 
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Deref;
 
-use rocketmq_engine::driver::Handle;
-use rocketmq_engine::proto::{Batch, InvalidMessage, Message, MessageQueue, TopicName};
-use rocketmq_engine::{Config, Now, SendError, ShutdownReport, Stats};
+use rocketmq_engine::driver::{Handle, asynchronous};
 
 use crate::builder::Builder;
-use crate::delivery::{Delivery, Events, SendFuture, TryEnqueueError};
 
-/// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely.
+/// A RocketMQ producer on tokio. Cheap to clone; every method takes `&self`; share it freely. It
+/// may be used from any runtime, and from none: only its own tasks need tokio.
 ///
-/// When the last clone is dropped, the producer goes on in the background with what is under way,
-/// for at most 5 s, then closes. To know how that went, call [`shutdown`](Self::shutdown).
+/// All it can do it does as an [`asynchronous::Producer`]. When the last clone is dropped, the
+/// producer goes on in the background with what is under way, for at most 5 s, then closes.
 #[derive(Clone, Debug)]
-pub struct Producer {
-    handle: Handle,
-}
+pub struct Producer(asynchronous::Producer);
 
 impl Producer {
     /// Begins with the name of the producer group; a wrong one is reported by
@@ -28,146 +22,14 @@ impl Producer {
     }
 
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle }
-    }
-
-    /// Sends a message and waits for the broker's confirmation. The call's budget (3 s, or
-    /// [`Message::timeout`]) covers everything: room, route, connection and all tries.
-    ///
-    /// # Errors
-    /// [`SendError`] says what is known about the message, and what was tried.
-    ///
-    /// # Cancel safety
-    /// | dropped | what happens |
-    /// |---|---|
-    /// | before it was first polled | not sent |
-    /// | while it waits for room | not sent; its place in the line is given up |
-    /// | after it was admitted, before its bytes were written | sent all the same, the outcome is discarded |
-    /// | after its bytes were written | sent, the outcome is discarded |
-    ///
-    /// Once admitted it holds its room until the broker's answer or the end of its budget, dropped
-    /// or not. Half a frame is never written.
-    pub fn send(&self, message: Message) -> SendFuture {
-        SendFuture::message(self.handle.clone(), message)
-    }
-
-    /// Sends a batch as one frame; its members are stored together, or not at all.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    ///
-    /// # Cancel safety
-    /// As [`send`](Self::send).
-    pub fn send_batch(&self, batch: Batch) -> SendFuture {
-        SendFuture::batch(self.handle.clone(), batch)
-    }
-
-    /// Waits for room only, then returns a [`Delivery`] that holds the place of the confirmation.
-    /// Messages enqueued one after the other to one queue are written in that order.
-    ///
-    /// # Errors
-    /// The message breaks a rule, the producer is shut down, or there was no room in time.
-    ///
-    /// # Cancel safety
-    /// Dropped before it returned, the message is not sent.
-    pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let mut ticket = self.handle.send(Now::system(), message, true)?;
-        poll_fn(|cx| ticket.poll_admitted(cx.waker())).await?;
-        Ok(Delivery::new(ticket))
-    }
-
-    /// The same without waiting.
-    ///
-    /// # Errors
-    /// Gives the message back when there is no room ([`Full`](crate::SendErrorKind::Full)), or when
-    /// it cannot be sent at all.
-    pub fn try_enqueue(&self, message: Message) -> Result<Delivery, TryEnqueueError> {
-        match self.handle.send(Now::system(), message.clone(), false) {
-            Ok(ticket) => Ok(Delivery::new(ticket)),
-            Err(error) => Err(TryEnqueueError { message: Box::new(message), error }),
-        }
-    }
-
-    /// Sends a message without asking for a confirmation; returns when its bytes were handed to the
-    /// socket. What the broker then does with it is not known (PROTOCOL E.11).
-    ///
-    /// # Errors
-    /// As [`send`](Self::send), up to that moment.
-    ///
-    /// # Cancel safety
-    /// As [`send`](Self::send).
-    pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        self.handle
-            .send_oneway(Now::system(), message)?
-            .await
-            .into_done()
-    }
-
-    /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.
-    ///
-    /// # Errors
-    /// The name is wrong, or no name server gave a route within the send timeout.
-    pub async fn publish_queues(
-        &self,
-        topic: impl AsRef<str>,
-    ) -> Result<Arc<[MessageQueue]>, SendError> {
-        let topic = parse(topic)?;
-        self.handle
-            .publish_queues(Now::system(), topic)?
-            .await
-            .into_queues()
-    }
-
-    /// Waits until a topic can be sent to: its route is known, and one of its brokers is connected.
-    /// For start-up probes, and to spare the first message the wait.
-    ///
-    /// # Errors
-    /// That did not come about within the send timeout; the text names the addresses.
-    pub async fn ready(&self, topic: impl AsRef<str>) -> Result<(), SendError> {
-        let topic = parse(topic)?;
-        self.handle.ready(Now::system(), topic)?.await.into_done()
-    }
-
-    /// What happens to this producer, from now on. Bounded to 1024 events; when nobody takes them,
-    /// the oldest are dropped and counted.
-    pub fn events(&self) -> Events {
-        Events::new(self.handle.events())
-    }
-
-    /// The producer's numbers now.
-    pub fn stats(&self) -> Stats {
-        self.handle.stats()
-    }
-
-    /// The producer's settings.
-    pub fn settings(&self) -> &Config {
-        self.handle.config()
-    }
-
-    /// Waits until everything sent before has been confirmed or has failed.
-    ///
-    /// # Cancel safety
-    /// Dropping it changes nothing else.
-    pub async fn flush(&self) {
-        if let Ok(ticket) = self.handle.flush(Now::system()) {
-            ticket.await;
-        }
-    }
-
-    /// Closes the producer for all its clones: no new message is taken, what is under way may
-    /// finish within `grace`, every broker is told, every connection is closed. Takes at most a
-    /// second longer than `grace`.
-    ///
-    /// # Cancel safety
-    /// Dropped, the shutdown goes on in the background.
-    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        match self.handle.shutdown(Now::system(), grace) {
-            Ok(ticket) => ticket.await.into_report(),
-            Err(_) => ShutdownReport::default(),
-        }
+        Self(asynchronous::Producer::new(handle))
     }
 }
 
-fn parse(topic: impl AsRef<str>) -> Result<TopicName, SendError> {
-    TopicName::new(topic).map_err(|error| InvalidMessage::from(error).into())
+impl Deref for Producer {
+    type Target = asynchronous::Producer;
+
+    fn deref(&self) -> &asynchronous::Producer {
+        &self.0
+    }
 }
