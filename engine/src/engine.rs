@@ -158,9 +158,10 @@ impl Engine {
             Input::Received(conn, buffer) => self.received(now, conn, buffer),
             Input::Flushed(conn, seq) => self.flushed(now, conn, seq),
             Input::Closed(conn, cause) => self.closed(now, conn, cause),
-            Input::Tick => {}
+            // Only here: a driver reports before a tick what it has written, and what is not
+            // reported counts as not sent when a request is overdue (DESIGN 6, certainty).
+            Input::Tick => self.expire(now),
         }
-        self.expire(now);
         self.settle(now);
     }
 

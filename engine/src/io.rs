@@ -87,7 +87,10 @@ pub enum Input<'a> {
     Flushed(ConnId, FrameSeq),
     /// The connection ended without our asking. Report [`Input::Flushed`] before it.
     Closed(ConnId, CloseCause),
-    /// Time passed. Harmless at any time; due when [`Engine::next_deadline`](crate::Engine::next_deadline) is reached.
+    /// Time passed: what is overdue happens now, and never with another input. Harmless at any time;
+    /// due when [`Engine::next_deadline`](crate::Engine::next_deadline) is reached. Report
+    /// [`Input::Flushed`] for every connection before it: a request that is overdue and not known to
+    /// be written counts as not sent.
     Tick,
 }
 

@@ -98,8 +98,10 @@ impl Engine {
             }
         }
         self.set_state(id, State::Running);
-        if let Some(why) = close {
-            self.disconnect(now, conn, why);
+        match close {
+            Some(why) => self.disconnect(now, conn, why),
+            // It may have been the last request that a server which wants us elsewhere owed us.
+            None => self.close_if_left(now, conn),
         }
         self.attempt_failed(now, id, failure);
     }
@@ -137,12 +139,18 @@ impl Engine {
         let elapsed = now.mono.saturating_duration_since(op.since);
         let topic = &send.prepared.topic;
         let what = match send.state {
-            State::Permit => format!(
-                "no room within {elapsed:.1?} to send to topic {topic}: {} messages with {} bytes \
-                 are under way; see max_in_flight and max_in_flight_bytes",
-                self.permits.count(),
-                self.permits.bytes()
-            ),
+            State::Permit => {
+                let (pool, most) = match send.oneway {
+                    true => (&self.oneway_permits, "max_oneway"),
+                    false => (&self.permits, "max_in_flight"),
+                };
+                format!(
+                    "no room within {elapsed:.1?} to send to topic {topic}: {} messages with {} \
+                     bytes are under way; see {most} and max_in_flight_bytes",
+                    pool.count(),
+                    pool.bytes()
+                )
+            }
             State::Route(id) => format!(
                 "no route info of topic {topic} within {elapsed:.1?}: {}",
                 self.describe_lookup(id)

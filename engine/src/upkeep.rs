@@ -64,6 +64,7 @@ impl Engine {
     /// Cleans up, then a heartbeat to every broker, dialling those that are not connected (E.3).
     pub(crate) fn heartbeat_due(&mut self, now: Now) {
         self.schedule_heartbeat(now);
+        self.close_silent(now);
         let masters = self.masters();
         self.clean_offline(now, &masters);
         for address in &masters {
@@ -71,18 +72,24 @@ impl Engine {
             if let Some(peer) = self.peers.peers.get_mut(peer_id) {
                 peer.is_broker = true;
             }
-            let Some(conn) = self.reach(now, peer_id) else {
-                continue;
-            };
-            let silent =
-                self.peers.conns.get(conn).is_some_and(|link| {
-                    link.heartbeat.is_some_and(|(_, at)| link.received_at <= at)
-                });
-            if silent {
-                // Nothing at all since the last heartbeat: half-open (DESIGN 6, timeout policy).
-                self.disconnect(now, conn, CloseReason::Silent);
-            } else {
+            if let Some(conn) = self.reach(now, peer_id) {
                 self.send_heartbeat(now, conn);
+            }
+        }
+    }
+
+    /// Closes connections on which nothing at all arrived since a heartbeat that is an interval old:
+    /// they are half-open, whether a route still names their broker or not (DESIGN 6, timeout policy).
+    fn close_silent(&mut self, now: Now) {
+        let interval = self.config.heartbeat_interval;
+        for id in self.peers.conns.keys() {
+            let is_silent = self.peers.conns.get(id).is_some_and(|link| {
+                link.heartbeat.is_some_and(|(_, at)| {
+                    link.received_at <= at && now.mono.saturating_duration_since(at) >= interval
+                })
+            });
+            if is_silent {
+                self.disconnect(now, id, CloseReason::Silent);
             }
         }
     }
