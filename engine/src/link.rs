@@ -250,8 +250,11 @@ impl Engine {
                 let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state) else {
                     return;
                 };
+                // A connection that is closed for what just arrived: the driver may not have
+                // reported yet what it wrote before, so nothing counts as unwritten.
+                let is_news = reason == DisconnectReason::Ours(CloseReason::Garbage);
                 self.set_state(op, State::Running);
-                self.attempt_failed(now, op, failure_of(reason, seq <= flushed));
+                self.attempt_failed(now, op, failure_of(reason, is_news || seq <= flushed));
             }
             Waiter::Unregister => self.unregistered(),
         }

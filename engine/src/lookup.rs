@@ -38,20 +38,22 @@ impl Engine {
         topic.waiting.push_back(op);
     }
 
-    /// Asks for a topic's route, unless that is under way.
-    pub(crate) fn look_up(&mut self, now: Now, id: TopicId) {
+    /// Asks for a topic's route, unless that is under way. Who waits for it does so until `by`.
+    pub(crate) fn look_up(&mut self, now: Now, id: TopicId, by: Option<Instant>) {
         let deadline = later(now.mono, self.config.api_timeout);
         let Some(topic) = self.routes.topics.get_mut(id) else {
             return;
         };
-        if topic.lookup.is_some() {
-            return;
+        let wanted_by = by.map_or(deadline, |by| by.min(deadline));
+        if let Some(lookup) = topic.lookup {
+            return self.hurry(now, lookup, wanted_by);
         }
         let lookup = Lookup {
             topic: id,
             fallback: false,
             missed: false,
             deadline,
+            wanted_by,
             timer: None,
             asked: Vec::new(),
         };
@@ -67,7 +69,7 @@ impl Engine {
         };
         let recently = |at: Instant| now.mono.saturating_duration_since(at) < REFRESH_PAUSE;
         if !topic.asked_at.is_some_and(recently) && self.closing.is_none() {
-            self.look_up(now, id);
+            self.look_up(now, id, None);
         }
     }
 
@@ -106,15 +108,37 @@ impl Engine {
     /// A name server gets an equal share of what is left, as long as there is another one, and one
     /// share stays for the send itself; the last one gets the rest. Its answer counts also later.
     fn arm_lookup(&mut self, now: Now, id: LookupId) {
-        let Some(lookup) = self.routes.lookups.get(id) else {
+        if let Some(lookup) = self.routes.lookups.get(id) {
+            self.arm_lookup_at(id, self.end_of_share(now, lookup));
+        }
+    }
+
+    /// Somebody joins who has less time than those before: the present name server gets less.
+    fn hurry(&mut self, now: Now, id: LookupId, wanted_by: Instant) {
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
         };
-        let untried = self.routes.untried(lookup);
-        let left = lookup.deadline.saturating_duration_since(now.mono);
-        let at = match u32::try_from(untried) {
+        if wanted_by >= lookup.wanted_by {
+            return;
+        }
+        lookup.wanted_by = wanted_by;
+        if let Some(lookup) = self.routes.lookups.get(id) {
+            let at = self.end_of_share(now, lookup);
+            if lookup.timer.is_none_or(|timer| at < timer) {
+                self.arm_lookup_at(id, at);
+            }
+        }
+    }
+
+    fn end_of_share(&self, now: Now, lookup: &Lookup) -> Instant {
+        let left = lookup.wanted_by.saturating_duration_since(now.mono);
+        match u32::try_from(self.routes.untried(lookup)) {
             Ok(0) | Err(_) => lookup.deadline,
             Ok(untried) => later(now.mono, left / (untried + 2)),
-        };
+        }
+    }
+
+    fn arm_lookup_at(&mut self, id: LookupId, at: Instant) {
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
         };

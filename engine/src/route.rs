@@ -54,6 +54,9 @@ pub(crate) struct Lookup {
     /// Whether a name server said that it knows no such topic.
     pub(crate) missed: bool,
     pub(crate) deadline: Instant,
+    /// When the first of those who wait for it runs out of time; the shares of name servers are
+    /// parts of that.
+    pub(crate) wanted_by: Instant,
     pub(crate) timer: Option<Instant>,
     /// The name servers asked, and what became of it.
     pub(crate) asked: Vec<Asked>,

@@ -74,7 +74,7 @@ impl Engine {
         self.wait_for_route(topic_id, id);
         self.set_state(id, State::Route(topic_id));
         self.arm_op(id, deadline);
-        self.look_up(now, topic_id);
+        self.look_up(now, topic_id, Some(deadline));
     }
 
     /// The queue for the next try (PROTOCOL F). A message with a queue of its own stays with it.

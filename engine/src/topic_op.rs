@@ -40,7 +40,7 @@ impl Engine {
                 Some(publish) => self.topic_found(now, op, &publish),
                 None => {
                     self.wait_for_route(topic_id, op);
-                    self.look_up(now, topic_id);
+                    self.look_up(now, topic_id, Some(deadline));
                 }
             }
         }

@@ -57,7 +57,7 @@ impl Engine {
             let Some(topic) = self.routes.polling.pop_front() else {
                 return;
             };
-            self.look_up(now, topic);
+            self.look_up(now, topic, None);
         }
     }
 
