@@ -27,7 +27,7 @@ const WITH_SUBSCRIPTION: i32 = 4;
 
 /// Asks name servers for routes, and brokers for their messages.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     name_servers: Vec<String>,
     connections: HashMap<String, Connection>,
 }
@@ -37,7 +37,7 @@ type Queue = (String, String, i32);
 
 impl Reader {
     /// A reader of the cluster behind these name servers, `host:port;host:port`. Connects when first asked.
-    pub fn new(name_servers: &str) -> Self {
+    pub(crate) fn new(name_servers: &str) -> Self {
         let addresses = name_servers
             .split(';')
             .map(|address| address.trim().to_owned());
@@ -51,7 +51,7 @@ impl Reader {
     ///
     /// # Errors
     /// No name server answers, or one answers what cannot be read.
-    pub fn route(&mut self, topic: &str) -> io::Result<Option<TopicRoute>> {
+    pub(crate) fn route(&mut self, topic: &str) -> io::Result<Option<TopicRoute>> {
         let header = GetRouteInfoRequest {
             topic: topic.into(),
             accept_standard_json_only: Some(true),
@@ -71,7 +71,7 @@ impl Reader {
     ///
     /// # Errors
     /// A server of the topic's route cannot be reached, or its answers cannot be read.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         topic: &str,
         at_least: usize,

@@ -1,0 +1,23 @@
+//! The behaviour suite on tokio, over real sockets on loopback: each scenario of `tests/suite` on a runtime of one
+//! thread and on one of several. Beside real servers: see `real_servers.rs`.
+
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/reader.rs"]
+mod reader;
+#[macro_use]
+#[path = "../../tests/suite/mod.rs"]
+mod suite;
+
+suite_everywhere!(
+    current_thread,
+    crate::harness::CurrentThread,
+    crate::suite::Servers::in_process()
+);
+suite_in_process!(current_thread_in_process, crate::harness::CurrentThread);
+suite_everywhere!(
+    multi_thread,
+    crate::harness::MultiThread,
+    crate::suite::Servers::in_process()
+);
+suite_in_process!(multi_thread_in_process, crate::harness::MultiThread);

@@ -1,0 +1,259 @@
+//! What a producer promises, whatever runtime it is on (DESIGN 10.4).
+//!
+//! Each scenario is written once, against [`Harness`], as plain blocking code: what is asynchronous about a
+//! runtime is its harness's business. A runtime's test target includes this folder and names its harness:
+//!
+//! ```text
+//! #[path = "support/reader.rs"]
+//! mod reader;
+//! #[macro_use]
+//! #[path = "../../tests/suite/mod.rs"]
+//! mod suite;
+//!
+//! suite_everywhere!(current_thread, crate::CurrentThread, crate::suite::Servers::in_process());
+//! suite_in_process!(current_thread_faults, crate::CurrentThread);
+//! ```
+//!
+//! The modules `sending` and `placing` need nothing but servers, so they also run beside real ones
+//! (`tests/scripts/real-servers.sh`); all others bend and break the servers in process (`rocketmq_testkit`).
+
+use std::time::Duration;
+
+use rocketmq_engine::{Config, Event, SendError, SendReceipt, ShutdownReport, Stats};
+use rocketmq_proto::{Batch, Message, MessageQueue};
+
+pub(crate) mod support;
+
+pub(crate) mod bad_input;
+pub(crate) mod cancelling;
+pub(crate) mod connections;
+pub(crate) mod ending;
+pub(crate) mod name_servers;
+pub(crate) mod placing;
+pub(crate) mod pressure;
+pub(crate) mod retrying;
+pub(crate) mod sending;
+pub(crate) mod timing;
+pub(crate) mod together;
+pub(crate) mod watching;
+
+pub(crate) use support::Servers;
+
+/// The outcome of a send.
+pub(crate) type Sent = Result<SendReceipt, SendError>;
+
+/// A runtime, as a scenario sees it.
+pub(crate) trait Harness: Sized {
+    type Producer: Producer;
+
+    /// A runtime of its own, so that scenarios do not meet.
+    fn new() -> Self;
+
+    /// Starts a producer on it.
+    fn start(
+        &self,
+        group: &str,
+        name_servers: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String>;
+
+    /// Ends the runtime at once, with everything that runs on it.
+    fn abort(self);
+}
+
+/// A producer, as a scenario sees it: every call blocks until it is over.
+pub(crate) trait Producer: Clone + Send + 'static {
+    type Pending: Pending;
+    type Events: Events;
+
+    /// Whether this world's sends can be given up while they wait for room.
+    const CAN_CANCEL: bool = true;
+
+    fn send(&self, message: Message) -> Sent;
+    /// One task, or thread, for each message, all of them at once.
+    fn send_at_once(&self, messages: Vec<Message>) -> Vec<Sent>;
+    fn send_batch(&self, batch: Batch) -> Sent;
+    fn send_oneway(&self, message: Message) -> Result<(), SendError>;
+    /// Waits for room.
+    fn enqueue(&self, message: Message) -> Result<Self::Pending, SendError>;
+    fn try_enqueue(&self, message: Message) -> Result<Self::Pending, (Message, SendError)>;
+    /// A send that was made and is dropped before anybody waited for it.
+    fn forget(&self, message: Message);
+    /// A send that has begun and for which nobody waits yet. Dropping it gives it up.
+    fn begin(&self, message: Message) -> Self::Pending;
+    fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, SendError>;
+    fn ready(&self, topic: &str) -> Result<(), SendError>;
+    fn flush(&self);
+    fn shutdown(&self, grace: Duration) -> ShutdownReport;
+    fn events(&self) -> Self::Events;
+    fn stats(&self) -> Stats;
+}
+
+/// A send under way. Waiting for it needs no runtime: it must end when that is gone as well.
+pub(crate) trait Pending: Send + 'static {
+    /// The outcome, or `None` when it did not come in time.
+    fn wait_within(self, patience: Duration) -> Option<Sent>;
+
+    /// The outcome. Fails the test when there is none.
+    fn wait(self) -> Sent
+    where
+        Self: Sized,
+    {
+        self.wait_within(support::PATIENCE)
+            .expect("every send must end, and this one hangs")
+    }
+}
+
+/// What happens to a producer.
+pub(crate) trait Events: Send + 'static {
+    /// The next event; `None` when there is none in time, or never will be.
+    fn next_within(&mut self, patience: Duration) -> Option<Event>;
+    fn lost(&self) -> u64;
+}
+
+/// Every scenario that runs beside any servers: `suite_everywhere!(name, harness type, servers)`.
+macro_rules! suite_everywhere {
+    ($runtime:ident, $harness:ty, $servers:expr) => {
+        mod $runtime {
+            suite_everywhere! { @tests $harness, $servers;
+                sending:
+                    a_message_is_stored_as_it_was_sent,
+                    enqueued_messages_are_stored_in_the_order_of_asking,
+                    oneway_messages_are_stored,
+                    the_members_of_a_batch_are_stored_with_ids_of_their_own,
+                    a_batch_goes_to_the_queue_of_its_key,
+                    a_large_body_travels_compressed_and_is_read_back_whole,
+                    a_body_that_does_not_shrink_travels_as_it_is,
+                    binary_headers_carry_every_kind_of_send,
+                    messages_at_the_size_limit_are_stored,
+                    a_thousand_tasks_at_once_all_get_through,
+                    the_same_message_sent_twice_gets_two_ids;
+                placing:
+                    a_message_goes_to_the_queue_it_names,
+                    a_key_picks_the_queue_that_java_picks,
+                    messages_of_one_key_stay_in_order,
+                    a_selector_sees_queues_and_message_and_its_choice_holds;
+            }
+        }
+    };
+    (@tests $harness:ty, $servers:expr; $($module:ident: $($name:ident),+;)+) => {
+        $(mod $module {
+            $(#[test]
+            fn $name() {
+                if let Some(servers) = $servers {
+                    crate::suite::$module::$name::<$harness>(&servers);
+                }
+            })+
+        })+
+    };
+}
+
+/// Every scenario that needs servers which obey: `suite_in_process!(name, harness type)`.
+macro_rules! suite_in_process {
+    ($runtime:ident, $harness:ty) => {
+        mod $runtime {
+            suite_in_process! { @tests $harness;
+                bad_input:
+                    a_topic_of_128_characters_is_refused,
+                    illegal_characters_in_a_topic_are_refused,
+                    an_empty_body_is_refused,
+                    a_body_over_the_limit_is_refused,
+                    an_unknown_topic_without_auto_create_is_an_error,
+                    a_topic_that_appears_is_found,
+                    a_batch_over_the_limit_is_refused,
+                    a_wrong_setting_is_refused_at_the_start,
+                    a_broker_that_refuses_a_message_is_quoted;
+                cancelling:
+                    dropped_before_its_first_poll_it_is_not_sent,
+                    dropped_while_it_waits_for_room_it_is_not_sent,
+                    dropped_while_it_waits_for_the_route_it_is_sent_all_the_same,
+                    dropped_after_it_was_written_it_keeps_its_room_until_the_answer,
+                    dropped_deliveries_arrive,
+                    a_storm_of_cancelled_sends_leaves_no_permit_behind;
+                connections:
+                    a_half_open_broker_leaves_time_for_the_other_one,
+                    garbage_from_a_broker_is_survived,
+                    a_frame_that_claims_two_gib_is_survived,
+                    garbage_from_the_only_broker_is_named_in_the_error,
+                    going_away_once_goes_unnoticed,
+                    going_away_twice_leads_to_the_other_broker,
+                    going_away_for_ever_is_an_error_that_says_so,
+                    a_stopped_broker_is_an_error_until_it_is_back,
+                    a_broker_killed_under_load_costs_no_message,
+                    an_answer_cut_short_is_no_answer,
+                    a_second_answer_changes_nothing,
+                    a_broker_hears_who_we_are_before_the_first_message;
+                ending:
+                    flush_waits_for_all_that_was_sent_before,
+                    flush_waits_for_what_fails_too,
+                    flush_of_an_idle_producer_returns_at_once,
+                    shutdown_delivers_what_is_under_way_and_says_goodbye,
+                    shutdown_gives_up_when_the_grace_is_over,
+                    shutdown_refuses_who_waits_for_room,
+                    nothing_is_sent_after_a_shutdown,
+                    dropping_the_last_handle_drains_in_the_background,
+                    when_the_runtime_is_dropped_every_delivery_ends,
+                    when_the_runtime_is_dropped_before_a_route_is_known_every_send_ends;
+                name_servers:
+                    one_that_refuses_is_passed_over,
+                    one_that_never_answers_is_passed_over,
+                    one_that_never_answers_is_passed_over_within_a_short_budget,
+                    one_that_answers_garbage_is_passed_over,
+                    one_that_claims_two_gib_is_passed_over,
+                    one_that_answers_errors_is_passed_over,
+                    when_all_refuse_the_error_names_them_in_time,
+                    when_none_answers_the_error_names_them_in_time,
+                    when_they_come_back_everything_works_again,
+                    a_known_route_outlives_them;
+                pressure:
+                    the_number_under_way_is_bounded,
+                    the_bytes_under_way_are_bounded,
+                    a_message_larger_than_the_budget_passes_alone,
+                    room_is_given_first_come_first_served,
+                    a_large_message_in_line_is_not_overtaken,
+                    oneway_messages_have_room_of_their_own,
+                    no_room_in_time_is_an_error_that_says_so;
+                placing:
+                    a_selector_that_panics_is_an_error_and_no_more,
+                    a_selector_that_chooses_nothing_is_an_error,
+                    a_selector_that_chooses_what_does_not_exist_is_an_error,
+                    queues_take_turns;
+                retrying:
+                    each_retryable_code_leads_to_the_other_broker,
+                    a_code_that_is_final_ends_it,
+                    a_reset_before_the_message_was_handled_leads_to_the_other_broker,
+                    a_reset_instead_of_the_answer_leads_to_the_other_broker_with_the_same_id,
+                    without_retry_after_write_a_lost_answer_is_an_error,
+                    a_message_for_one_queue_is_retried_there,
+                    when_every_try_fails_the_error_lists_them,
+                    stored_but_not_flushed_is_a_receipt_that_says_so,
+                    stored_but_not_flushed_may_lead_to_the_other_broker;
+                timing:
+                    a_silent_broker_is_given_up_at_the_deadline,
+                    a_silent_broker_leaves_time_for_the_other_one,
+                    a_message_may_have_its_own_deadline,
+                    the_route_is_part_of_the_budget,
+                    one_overdue_answer_does_not_hurt_its_neighbours,
+                    a_late_answer_is_counted_and_dropped,
+                    readiness_has_a_deadline;
+                together:
+                    two_producers_in_one_process_do_not_meet,
+                    producers_on_two_clusters_do_not_meet,
+                    a_producer_is_used_from_any_thread;
+                watching:
+                    events_tell_what_happens,
+                    events_that_nobody_takes_are_counted,
+                    events_end_with_the_producer,
+                    stats_add_up;
+            }
+        }
+    };
+    (@tests $harness:ty; $($module:ident: $($name:ident),+;)+) => {
+        $(mod $module {
+            $(#[test]
+            fn $name() {
+                crate::suite::$module::$name::<$harness>();
+            })+
+        })+
+    };
+}

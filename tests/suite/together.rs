@@ -1,0 +1,75 @@
+//! Several producers, several clusters, several threads: nothing is shared that was not meant to be.
+
+use std::collections::HashSet;
+use std::thread;
+
+use rocketmq_proto::RequestCode;
+
+use super::support::{
+    PATIENCE, TOPIC, assert_works, bodies, cluster, message, producer, unique_id,
+};
+use super::{Harness, Pending, Producer};
+
+pub(crate) fn two_producers_in_one_process_do_not_meet<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let other_runtime = H::new();
+    let first = producer(&harness, &cluster);
+    let second = producer(&harness, &cluster);
+    let third = producer(&other_runtime, &cluster);
+    for at in 0..100 {
+        for producer in [&first, &second, &third] {
+            producer.send(message(at.to_string())).unwrap();
+        }
+    }
+    let broker = cluster.broker(0);
+    assert_eq!(broker.clients().len(), 3, "each is a client of its own");
+    let stored = broker.stored(TOPIC);
+    let ids: HashSet<_> = stored.iter().map(unique_id).collect();
+    assert_eq!(ids.len(), 300, "no unique id was given twice");
+
+    first.shutdown(PATIENCE);
+    assert_eq!(broker.count(RequestCode::UNREGISTER_CLIENT), 1);
+    assert_works(&second, &cluster);
+    other_runtime.abort();
+    assert_works(&second, &cluster);
+    assert_eq!(second.stats().sent, 102);
+}
+
+pub(crate) fn producers_on_two_clusters_do_not_meet<H: Harness>() {
+    let (left, right) = (cluster(1), cluster(1));
+    let harness = H::new();
+    let to_left = producer(&harness, &left);
+    let to_right = producer(&harness, &right);
+    for _ in 0..10 {
+        to_left.send(message("left")).unwrap();
+        to_right.send(message("right")).unwrap();
+    }
+    assert_eq!(bodies(&left, TOPIC), ["left"; 10]);
+    assert_eq!(bodies(&right, TOPIC), ["right"; 10]);
+    right.broker(0).stop();
+    right.name_server(0).stop();
+    assert_works(&to_left, &left);
+    to_right.send(message("gone")).unwrap_err();
+}
+
+pub(crate) fn a_producer_is_used_from_any_thread<H: Harness>() {
+    let cluster = cluster(2);
+    let harness = H::new();
+    let producer = producer(&harness, &cluster);
+    let in_a_thread = |number: i32| {
+        let producer = producer.clone();
+        thread::spawn(move || {
+            for at in 0..50 {
+                let body = format!("{number}:{at}");
+                producer.begin(message(body)).wait().unwrap();
+            }
+        })
+    };
+    let threads: Vec<_> = (0..8).map(in_a_thread).collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let stored: HashSet<_> = bodies(&cluster, TOPIC).into_iter().collect();
+    assert_eq!(stored.len(), 400);
+}
