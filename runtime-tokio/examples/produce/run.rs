@@ -1,0 +1,227 @@
+//! One run: lines come in, messages go out, results come in, reports go out; all of it in one task,
+//! which waits for whatever comes first.
+
+use std::future::ready;
+use std::io::{self, Stdout};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::vec;
+
+use rocketmq_tokio::{Batch, Message, Producer, SendError};
+use tokio::sync::{mpsc, watch};
+
+use crate::complain;
+use crate::lines::Line;
+use crate::produce_args::Arguments;
+use crate::produce_report::Report;
+use crate::window::Window;
+
+/// For what is under way at the end; it has come to its own end before.
+const GRACE: Duration = Duration::from_secs(5);
+/// What a shell reports of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+/// Bytes of each stored member beside the topic and what it takes in the batch, at most.
+const ADDED_BY_BROKER: usize = 91 + 64;
+
+/// The lines, part by part, as they are read.
+pub(crate) type Input = mpsc::Receiver<io::Result<Vec<Line>>>;
+
+/// A run from the first line to the summary.
+pub(crate) struct Run {
+    arguments: Arguments,
+    producer: Producer,
+    window: Window,
+    report: Report<Stdout>,
+    input: Input,
+    /// What is left of the last part that was read.
+    part: vec::IntoIter<Line>,
+    input_error: Option<io::Error>,
+    interrupted: watch::Receiver<bool>,
+}
+
+/// Lines that will be a batch.
+#[derive(Default)]
+struct Group {
+    lines: Vec<u64>,
+    messages: Vec<Message>,
+    bytes: usize,
+}
+
+impl Run {
+    pub(crate) fn new(
+        arguments: Arguments,
+        producer: Producer,
+        input: Input,
+        interrupted: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            window: Window::new(arguments.in_flight()),
+            report: Report::new(io::stdout()),
+            arguments,
+            producer,
+            input,
+            part: Vec::new().into_iter(),
+            input_error: None,
+            interrupted,
+        }
+    }
+
+    /// Sends all lines and waits for all results.
+    pub(crate) async fn finish(mut self) -> ExitCode {
+        match self.arguments.batch() {
+            Some(members) => self.send_batches(members).await,
+            None => self.send_lines().await,
+        }
+        self.drain().await;
+        self.end().await
+    }
+
+    async fn send_lines(&mut self) {
+        while let Some(line) = self.next_line().await {
+            let number = line.number;
+            let limit = self.producer.settings().max_message_size;
+            match self.arguments.message(line, limit) {
+                Ok(message) => {
+                    self.make_room(1, message.body().len()).await;
+                    if self.arguments.oneway {
+                        self.window.send_oneway(&self.producer, number, message);
+                    } else {
+                        self.window.send(&self.producer, number, message).await;
+                    }
+                }
+                Err(why) => self.refuse(number, why).await,
+            }
+        }
+    }
+
+    async fn send_batches(&mut self, members: usize) {
+        let limit = self.producer.settings().max_message_size;
+        let mut group = Group::default();
+        while let Some(line) = self.next_line().await {
+            let number = line.number;
+            let member = self.arguments.message(line, limit).map_err(SendError::from);
+            match member.and_then(sized) {
+                Ok((message, bytes)) if bytes <= limit => {
+                    if group.bytes + bytes > limit {
+                        self.send_group(&mut group).await;
+                    }
+                    group.lines.push(number);
+                    group.messages.push(message);
+                    group.bytes += bytes;
+                    if group.lines.len() == members {
+                        self.send_group(&mut group).await;
+                    }
+                }
+                // The lines before it come before it.
+                Ok((message, bytes)) => {
+                    self.send_group(&mut group).await;
+                    self.make_room(1, bytes).await;
+                    self.window.send(&self.producer, number, message).await;
+                }
+                Err(why) => {
+                    self.send_group(&mut group).await;
+                    self.refuse(number, why).await;
+                }
+            }
+        }
+        self.send_group(&mut group).await;
+    }
+
+    async fn send_group(&mut self, group: &mut Group) {
+        let group = std::mem::take(group);
+        if group.lines.is_empty() {
+            return;
+        }
+        self.make_room(group.lines.len(), group.bytes).await;
+        match Batch::new(group.messages) {
+            Ok(batch) => self.window.send_batch(&self.producer, group.lines, batch),
+            Err(why) => self.window.refuse(group.lines, why.into()),
+        }
+    }
+
+    async fn refuse(&mut self, line: u64, why: impl Into<SendError>) {
+        self.make_room(1, 0).await;
+        self.window.refuse(vec![line], why.into());
+    }
+
+    /// The next line, while results are reported as they come. `None` at the end of the input, after
+    /// Ctrl-C, and when nobody reads the results.
+    async fn next_line(&mut self) -> Option<Line> {
+        loop {
+            if *self.interrupted.borrow() || self.report.broken().is_some() {
+                return None;
+            }
+            if let Some(line) = self.part.next() {
+                return Some(line);
+            }
+            tokio::select! {
+                biased;
+                _ = self.interrupted.wait_for(|interrupted| *interrupted) => return None,
+                (lines, outcome) = self.window.next(), if !self.window.is_empty() => {
+                    self.report.settled(&lines, &outcome);
+                }
+                part = self.input.recv() => match part {
+                    Some(Ok(lines)) => self.part = lines.into_iter(),
+                    Some(Err(error)) => self.input_error = Some(error),
+                    None => return None,
+                },
+                () = ready(()), if self.report.is_dirty() => self.report.flush(),
+            }
+        }
+    }
+
+    async fn make_room(&mut self, lines: usize, bytes: usize) {
+        while !self.window.has_room(lines, bytes) {
+            self.report_one().await;
+        }
+    }
+
+    async fn drain(&mut self) {
+        while !self.window.is_empty() {
+            self.report_one().await;
+        }
+        self.report.flush();
+    }
+
+    /// Reports the oldest result. Whoever reads them gets what there is before this waits.
+    async fn report_one(&mut self) {
+        tokio::select! {
+            biased;
+            (lines, outcome) = self.window.next() => self.report.settled(&lines, &outcome),
+            () = ready(()), if self.report.is_dirty() => self.report.flush(),
+        }
+    }
+
+    async fn end(self) -> ExitCode {
+        let summary = self.report.summary(self.producer.stats().retries);
+        self.producer.shutdown(GRACE).await;
+        if let Some(error) = &self.input_error {
+            complain(format_args!("cannot read standard input: {error}"));
+        }
+        if let Some(error) = self.report.broken() {
+            complain(format_args!("cannot write to standard output: {error}"));
+        }
+        complain(&summary);
+        if *self.interrupted.borrow() {
+            return INTERRUPTED.into();
+        }
+        let all_well =
+            summary.failed == 0 && self.input_error.is_none() && self.report.broken().is_none();
+        if all_well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A member of a batch, and the bytes to count for it: what it takes in the batch, and what a broker
+/// adds when it stores it, which counts against the broker's limit (PROTOCOL D.8).
+fn sized(message: Message) -> Result<(Message, usize), SendError> {
+    let added = ADDED_BY_BROKER + message.topic().len();
+    let alone = Batch::new(vec![message])?;
+    let bytes = alone.stamped_len() + added;
+    // A batch is never empty.
+    let message = alone.into_messages().remove(0);
+    Ok((message, bytes))
+}
