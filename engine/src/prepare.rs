@@ -55,16 +55,21 @@ impl Prepared {
     ) -> Result<Self, SendError> {
         message.check(config.max_message_size)?;
         message.stamp(unique_id);
-        let properties = message.properties();
-        let half = properties.get(property::TRAN_MSG) == Some("true");
         let retried = message.topic().starts_with(topic::RETRY_PREFIX);
-        let number = |name| properties.get(name).filter(|_| retried)?.parse().ok();
-        let reconsume_times = number(property::RECONSUME_TIME);
-        let max_reconsume_times = number(property::MAX_RECONSUME_TIMES);
-        let message_id = properties
-            .get(property::UNIQ_KEY)
-            .unwrap_or_default()
-            .to_owned();
+        let (mut half, mut message_id) = (false, "");
+        let (mut reconsume_times, mut max_reconsume_times) = (None, None);
+        for (name, value) in message.properties().iter() {
+            match name {
+                property::UNIQ_KEY => message_id = value,
+                property::TRAN_MSG => half = value == "true",
+                property::RECONSUME_TIME if retried => reconsume_times = value.parse().ok(),
+                property::MAX_RECONSUME_TIMES if retried => {
+                    max_reconsume_times = value.parse().ok();
+                }
+                _ => {}
+            }
+        }
+        let message_id = message_id.to_owned();
         let (body, mut sys_flag) = squeeze(config, message.body());
         if half {
             sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);
