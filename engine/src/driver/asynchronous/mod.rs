@@ -1,15 +1,20 @@
-//! The face of a producer for every runtime whose callers are futures. Needs nothing but
+//! A producer for every runtime whose callers are futures: its face and its tasks. Needs nothing but
 //! [`Future`] and [`Waker`](std::task::Waker), so any executor can poll it.
 //!
-//! A runtime wraps [`Producer`] to give it a builder of its own; the rest is here, once.
+//! What is left to a runtime: a [`Socket`] and how to dial one, an [`Alarm`], how to spawn
+//! [`supervise`] and [`serve`], and a builder around [`Producer`].
 
 mod events;
 mod futures;
+mod link;
 mod producer;
+mod supervise;
 
 pub use events::{Events, NextEvent};
 pub use futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, SendFuture,
     ShutdownFuture,
 };
+pub use link::{Socket, serve};
 pub use producer::Producer;
+pub use supervise::{Alarm, supervise};

@@ -1,0 +1,155 @@
+//! A connection, as a future: reads and writes as far as the socket goes, neither waits for the
+//! other.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+
+use crate::driver::{ConnRx, ConnTx, DialJob};
+use crate::io::Now;
+
+/// Slices of one vectored write.
+const SLICES: usize = 64;
+/// Reads and writes before other tasks get their turn.
+const TURNS: usize = 32;
+
+/// A socket, as an async runtime offers it. An answer of `WouldBlock` or `Interrupted` means "not
+/// now"; any other error ends the connection: a socket that fails at once would be polled for ever
+/// (DESIGN 9, 2).
+pub trait Socket {
+    /// Whether a read is worth trying; otherwise the task is woken when it is.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Appends what can be read at once; 0 at the end of the stream.
+    fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize>;
+
+    /// Whether a write is worth trying; otherwise the task is woken when it is.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Writes what can be written at once.
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+/// Ends a dial: serves the connection until it is over, or says why there is none. Dropped, it ends
+/// the connection.
+pub async fn serve<S: Socket + Unpin>(job: DialJob, dialled: io::Result<S>) {
+    match dialled {
+        Ok(socket) => {
+            let (tx, rx) = job.connected(Now::system());
+            Link {
+                socket,
+                tx: Some(tx),
+                rx: Some(rx),
+            }
+            .await;
+        }
+        Err(error) => job.failed(Now::system(), &error),
+    }
+}
+
+struct Link<S> {
+    socket: S,
+    tx: Option<ConnTx>,
+    rx: Option<ConnRx>,
+}
+
+/// What a step of reading or writing came to.
+enum Step {
+    /// Something was done; there may be more.
+    Done,
+    /// The connection is over.
+    Over,
+}
+
+impl<S: Socket + Unpin> Future for Link<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            let wrote = self.poll_write(cx);
+            let read = self.poll_read(cx);
+            match (wrote, read) {
+                (Poll::Ready(Step::Over), _) | (_, Poll::Ready(Step::Over)) => {
+                    return Poll::Ready(());
+                }
+                (Poll::Pending, Poll::Pending) => return Poll::Pending,
+                _ => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: Socket> Link<S> {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let Some(tx) = &mut self.tx else {
+            return Poll::Ready(Step::Over);
+        };
+        let Some(batch) = ready!(tx.poll_batch(cx.waker())) else {
+            return Poll::Ready(Step::Over);
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let used = batch.slices(&mut slices);
+        loop {
+            let result = match ready!(self.socket.poll_writable(cx)) {
+                Ok(()) => self.socket.try_write(&slices[..used]),
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if is_passing(&error) => {}
+                Ok(written) => {
+                    tx.wrote(Now::system(), written);
+                    return Poll::Ready(Step::Done);
+                }
+                Err(error) => {
+                    if let Some(tx) = self.tx.take() {
+                        tx.failed(Now::system(), &error);
+                    }
+                    return Poll::Ready(Step::Over);
+                }
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let Some(rx) = &mut self.rx else {
+            return Poll::Ready(Step::Over);
+        };
+        loop {
+            let result = match ready!(self.socket.poll_readable(cx)) {
+                Ok(()) => self.socket.try_read(rx.buffer()),
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if is_passing(&error) => {}
+                Ok(0) => {
+                    if let Some(rx) = self.rx.take() {
+                        rx.ended(Now::system());
+                    }
+                    return Poll::Ready(Step::Over);
+                }
+                Ok(_) if rx.received(Now::system()).is_continue() => {
+                    return Poll::Ready(Step::Done);
+                }
+                Ok(_) => return Poll::Ready(Step::Over),
+                Err(error) => {
+                    if let Some(rx) = self.rx.take() {
+                        rx.failed(Now::system(), &error);
+                    }
+                    return Poll::Ready(Step::Over);
+                }
+            }
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

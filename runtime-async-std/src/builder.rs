@@ -1,0 +1,89 @@
+//! From settings to a running producer.
+
+use rocketmq_engine::Config;
+use rocketmq_engine::driver::{Setup, StartError};
+
+use crate::driver::{Driver, supervise};
+use crate::producer::Producer;
+use crate::task::Task;
+
+/// Settings of a producer that is to be started. Made by [`Producer::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder(Setup);
+
+impl Builder {
+    pub(crate) fn new(group: &str) -> Self {
+        Self(Setup::new(group))
+    }
+
+    /// The name servers to ask, as `host:port`; a text may hold several, separated by `;`
+    /// (Java: `namesrvAddr`). No default. Replaces what was said before.
+    pub fn name_servers<S: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = S>) -> Self {
+        self.0.name_servers(addresses);
+        self
+    }
+
+    /// Changes any other setting; see [`Config`] for all of them and their defaults.
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.0.config(change);
+        self
+    }
+
+    /// Starts the producer on the executor of the feature that is on: async-std's, or smol's; with
+    /// both on, async-std's (then [`start_with`](Self::start_with) can name the other). Nothing is
+    /// asked of any server yet: the first send is, or
+    /// [`ready`](rocketmq_engine::driver::asynchronous::Producer::ready).
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    #[cfg(any(feature = "async-std", feature = "smol"))]
+    pub async fn start(self) -> Result<Producer, StartError> {
+        #[cfg(feature = "async-std")]
+        return self.start_with(crate::spawn::async_std);
+        #[cfg(not(feature = "async-std"))]
+        return self.start_with(crate::spawn::smol);
+    }
+
+    /// Starts the producer on any executor: `spawner` hands it a task, to be polled to its end
+    /// beside everything else. It is called once here, and later once for each connection, from
+    /// within the first task.
+    ///
+    /// A task that is dropped, with its executor or by it, ends its connection, and the first one
+    /// the producer: every operation then completes with an error, none hangs.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "smol")]
+    /// # fn example() -> Result<(), rocketmq_async_std::StartError> {
+    /// use rocketmq_async_std::Producer;
+    ///
+    /// static EXECUTOR: smol::Executor<'_> = smol::Executor::new();
+    /// let producer = Producer::builder("order-service")
+    ///     .name_servers(["127.0.0.1:9876"])
+    ///     .start_with(|task| EXECUTOR.spawn(task).detach())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn start_with(
+        self,
+        mut spawner: impl FnMut(Task) + Clone + Send + 'static,
+    ) -> Result<Producer, StartError> {
+        let (handle, supervisor) = self.0.start()?;
+        let supervision = supervise(supervisor, spawner.clone());
+        spawner(Task::new(supervision));
+        Ok(Producer::new(handle))
+    }
+
+    /// The producer, and the future that is all its tasks: for whoever has an executor that cannot
+    /// spawn, or none at all.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn into_parts(self) -> Result<(Producer, Driver), StartError> {
+        let (handle, supervisor) = self.0.start()?;
+        Ok((Producer::new(handle), Driver::new(supervisor)))
+    }
+}

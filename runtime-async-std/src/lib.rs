@@ -1,0 +1,79 @@
+//! A RocketMQ producer on async-std, on smol, or on any other executor.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use rocketmq_async_std::{Message, Producer};
+//!
+//! # #[cfg(any(feature = "async-std", feature = "smol"))]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let producer = Producer::builder("order-service")
+//!     .name_servers(["127.0.0.1:9876"])
+//!     .start()
+//!     .await?;
+//! let message = Message::new("orders", "{\"id\":42}").tag("created").key("o-42");
+//! let receipt = producer.send(message).await?;
+//! println!("{} is in {} at {}", receipt.message_id, receipt.queue, receipt.queue_offset);
+//! let report = producer.shutdown(Duration::from_secs(5)).await;
+//! assert_eq!(report.abandoned, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a producer does and promises is the engine's, the same on every runtime: see
+//! [`rocketmq_engine`]. This crate moves the bytes: one task for each producer says when to dial
+//! and how long to sleep, one task for each connection reads and writes. Callers need no task.
+//!
+//! # Which executor
+//!
+//! async-std and smol stand on the same reactor, [`async_io`]; this crate stands on it as well and
+//! leaves open who polls.
+//!
+//! | feature | adds | start with |
+//! |---|---|---|
+//! | `async-std` (default) | [`spawn::async_std`] | [`Builder::start`] |
+//! | `smol` | [`spawn::smol`] | [`Builder::start`] |
+//! | none needed | - | [`Builder::start_with`] and a function that spawns on your executor |
+//! | none needed | - | [`Builder::into_parts`]: a [`Driver`] that you poll as you like |
+//!
+//! Both features may be on at once, say when two of your dependencies want one each: then
+//! [`Builder::start`] takes async-std's executor, and who wants the other says
+//! `start_with(spawn::smol)`. Either way the producer behaves the same; only the threads differ.
+//!
+//! async-std is discontinued (RUSTSEC-2025-0052), so the feature named after it depends on
+//! `async-global-executor`, which is what `async_std::task::spawn` hands its tasks to. Nobody gets
+//! the discontinued crate from here.
+//!
+//! # Threads
+//!
+//! The producer starts none. `async_io` runs one thread for the whole process, named `async-io`,
+//! when it is first used; the executor of your choice has its own; host names (not addresses) are
+//! looked up on the thread pool of the `blocking` crate, anew for each connection.
+
+mod builder;
+mod driver;
+mod net;
+mod producer;
+pub mod spawn;
+mod task;
+
+pub use builder::Builder;
+pub use driver::Driver;
+pub use producer::Producer;
+pub use rocketmq_engine as engine;
+pub use rocketmq_engine::driver::asynchronous::{
+    Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
+    ReadyFuture, SendFuture, ShutdownFuture,
+};
+pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
+pub use rocketmq_engine::proto;
+pub use rocketmq_engine::proto::{
+    Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,
+    Message, MessageQueue, ResponseCode, SerializeType, TopicName,
+};
+pub use rocketmq_engine::{
+    AttemptFailure, AttemptReport, AttemptTimeout, Certainty, Config, ConfigError, Endpoint, Event,
+    InvalidEndpoint, OnTimeout, Retry, SendError, SendErrorKind, SendReceipt, SendStatus,
+    ShutdownReport, Stats,
+};
+pub use task::Task;

@@ -1,0 +1,35 @@
+//! The producer that this runtime serves.
+
+use std::ops::Deref;
+
+use rocketmq_engine::driver::{Handle, asynchronous};
+
+use crate::builder::Builder;
+
+/// A RocketMQ producer on `async-io`. Cheap to clone; every method takes `&self`; share it freely.
+/// Its futures may be polled by any executor, not only by the one that serves the producer.
+///
+/// All it can do it does as an [`asynchronous::Producer`]. When the last clone is dropped, the
+/// producer goes on in the background with what is under way, for at most 5 s, then closes.
+#[derive(Clone, Debug)]
+pub struct Producer(asynchronous::Producer);
+
+impl Producer {
+    /// Begins with the name of the producer group; a wrong one is reported when the [`Builder`] is
+    /// started.
+    pub fn builder(group: impl AsRef<str>) -> Builder {
+        Builder::new(group.as_ref())
+    }
+
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self(asynchronous::Producer::new(handle))
+    }
+}
+
+impl Deref for Producer {
+    type Target = asynchronous::Producer;
+
+    fn deref(&self) -> &asynchronous::Producer {
+        &self.0
+    }
+}
