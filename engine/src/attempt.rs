@@ -91,6 +91,10 @@ impl Engine {
             return;
         };
         send.state = State::Running;
+        if let (Some(link), Some(attempt)) = (self.peers.conns.get_mut(conn), &send.attempt) {
+            link.answered_at = Some(now.mono);
+            link.answered_try = link.answered_try.max(Some(attempt.began));
+        }
         let code = ResponseCode(answer.code);
         let Some(status) = SendStatus::of(code) else {
             if code == ResponseCode::GO_AWAY {

@@ -116,8 +116,8 @@ pub enum AttemptTimeout {
     /// Each try gets at most so much (`sendMsgMaxTimeoutPerRequest`).
     At(Duration),
     /// What is left is divided evenly by the tries that are left, so that a silent broker leaves
-    /// time for another one. A broker that is still answering requests written before this one is
-    /// busy, not silent: it keeps the request for as long as that goes on.
+    /// time for another one. A broker that still answers others, none of them much younger, is busy,
+    /// not silent: it keeps the request for as long as that goes on.
     Split,
     /// Each try may use all that is left, so the first silence ends the call (Java).
     Whole,

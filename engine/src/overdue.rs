@@ -61,7 +61,7 @@ impl Engine {
         seq: FrameSeq,
         since: Instant,
     ) {
-        if self.is_queued_there(now, id, conn, seq, since) {
+        if self.is_queued_there(now, id, conn, since) {
             self.set_state(
                 id,
                 State::InFlight {
@@ -106,27 +106,28 @@ impl Engine {
         self.attempt_failed(now, id, failure);
     }
 
-    /// Whether the broker is alive and has not come to this request yet: answers arrive, and only to
-    /// requests written before it. Sending it elsewhere would add to the load that delays it, and
-    /// store it twice (DESIGN 6, deadline). With answers to later requests it counts as lost.
-    fn is_queued_there(
-        &self,
-        now: Now,
-        id: OpId,
-        conn: ConnId,
-        seq: FrameSeq,
-        since: Instant,
-    ) -> bool {
-        let in_time = self
-            .ops
-            .get(id)
-            .and_then(|op| op.deadline)
-            .is_some_and(|deadline| deadline > now.mono);
+    /// Whether the broker is alive and has not come to this request yet: answers arrive, and none to
+    /// a request that is much younger. Sending it elsewhere would add to the load that delays it,
+    /// and store it twice (DESIGN 6, deadline). Brokers work on many requests at once, so to be
+    /// overtaken by somewhat younger ones proves nothing; by those that began in the second half of
+    /// its wait, it counts as lost.
+    fn is_queued_there(&self, now: Now, id: OpId, conn: ConnId, since: Instant) -> bool {
+        let Some(op) = self.ops.get(id) else {
+            return false;
+        };
+        let in_time = op.deadline.is_some_and(|deadline| deadline > now.mono);
+        let attempt = op.as_send().and_then(|send| send.attempt.as_ref());
+        let (Some(attempt), Some(link)) = (attempt, self.peers.conns.get(conn)) else {
+            return false;
+        };
+        let waited = now.mono.saturating_duration_since(attempt.began);
+        let overtaken_by = |young: Instant| young.saturating_duration_since(attempt.began);
         self.config.attempt_timeout == AttemptTimeout::Split
             && in_time
-            && self.peers.conns.get(conn).is_some_and(|link| {
-                link.answered_at.is_some_and(|at| at > since) && link.answered < seq
-            })
+            && link.answered_at.is_some_and(|at| at > since)
+            && link
+                .answered_try
+                .is_none_or(|young| overtaken_by(young) <= waited / 2)
     }
 
     fn waited_too_long(&self, now: Now, id: OpId) -> SendError {

@@ -61,8 +61,8 @@ pub(crate) struct Conn {
     pub(crate) sent: FrameSeq,
     /// The last frame known to be written whole.
     pub(crate) flushed: FrameSeq,
-    /// The latest frame whose request a broker has answered: earlier ones were overtaken.
-    pub(crate) answered: FrameSeq,
+    /// When the youngest try began that a broker has answered: older ones were overtaken.
+    pub(crate) answered_try: Option<Instant>,
     /// When a broker last answered a send.
     pub(crate) answered_at: Option<Instant>,
     /// When something last arrived; at first, when it was connected.
@@ -141,7 +141,7 @@ impl Conn {
             decoder,
             sent: FrameSeq::default(),
             flushed: FrameSeq::default(),
-            answered: FrameSeq::default(),
+            answered_try: None,
             answered_at: None,
             received_at: now,
             heartbeat: None,
