@@ -19,12 +19,18 @@ pub enum DialError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProxyFailure {
+    /// It closed the connection before it had connected us.
+    Closed,
     /// It does not accept user and password.
     Credentials,
     /// It wants an identification that we do not have.
     NoMethod,
     /// It does not speak SOCKS5.
     NotSocks,
+    /// It did not connect us in time.
+    TimedOut,
+    /// It cannot be reached itself.
+    Unreachable(io::ErrorKind),
     /// It could not connect to the target; the code is that of RFC 1928.
     Refused(u8),
 }
@@ -47,12 +53,16 @@ pub enum TlsFailure {
     Expired,
     /// The server's certificate is not valid yet.
     NotYetValid,
+    /// We have no version or cipher in common.
+    Incompatible,
     /// The server does not speak TLS.
     NotTls,
-    /// The server broke the rules of TLS, or we have no version or cipher in common.
+    /// The server broke the rules of TLS.
     Protocol,
     /// The server's certificate was revoked.
     Revoked,
+    /// The handshake was not over in time.
+    TimedOut,
     /// The server's certificate comes from no root that we trust.
     UnknownRoot,
     /// The server's certificate is for another name.
@@ -64,9 +74,24 @@ impl DialError {
     pub const fn kind(self) -> io::ErrorKind {
         match self {
             Self::Io(kind) => kind,
+            Self::Proxy(ProxyFailure::TimedOut) | Self::Tls(TlsFailure::TimedOut) => {
+                io::ErrorKind::TimedOut
+            }
+            Self::Proxy(ProxyFailure::Unreachable(kind)) => kind,
             Self::Proxy(_) => io::ErrorKind::ConnectionRefused,
             Self::Tls(_) => io::ErrorKind::InvalidData,
         }
+    }
+}
+
+impl TlsFailure {
+    /// Whether it proves that the server read nothing of what we sent: it says no to us in the
+    /// handshake, the last part of which TLS 1.3 tells us only after we may have begun to write.
+    pub(crate) const fn precedes_data(self) -> bool {
+        matches!(
+            self,
+            Self::ClientCertificateRefused | Self::ClientCertificateRequired
+        )
     }
 }
 
@@ -95,11 +120,16 @@ impl fmt::Display for DialError {
 impl fmt::Display for ProxyFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Closed => {
+                f.write_str("the proxy closed the connection before it had connected us")
+            }
             Self::Credentials => f.write_str("the proxy does not accept user and password"),
             Self::NoMethod => {
                 f.write_str("the proxy wants an identification that is not configured")
             }
             Self::NotSocks => f.write_str("the proxy does not speak SOCKS5"),
+            Self::TimedOut => f.write_str("the proxy did not connect us in time"),
+            Self::Unreachable(kind) => write!(f, "the proxy cannot be reached: {kind}"),
             Self::Refused(code) => {
                 let why = match code {
                     2 => "its rules forbid it",
@@ -118,20 +148,41 @@ impl fmt::Display for ProxyFailure {
 impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Alert(code) => return write!(f, "TLS: the server sent alert {code}"),
+            Self::Alert(code) => return write!(f, "TLS: the server sent {}", alert(*code)),
             Self::BadCertificate => "TLS: the server's certificate cannot be used",
             Self::ClientCertificateRefused => "TLS: the server refuses the client certificate",
             Self::ClientCertificateRequired => "TLS: the server requires a client certificate",
-            Self::Closed => "TLS: the server closed the connection in the handshake",
+            Self::Closed => {
+                "TLS: the server closed the connection in the handshake; perhaps it does not speak \
+                 TLS"
+            }
             Self::Expired => "TLS: the server's certificate has expired",
+            Self::Incompatible => "TLS: the server has no version or cipher in common with us",
             Self::NotYetValid => "TLS: the server's certificate is not valid yet",
             Self::NotTls => "TLS: the server does not speak TLS",
-            Self::Protocol => "TLS: the handshake failed",
+            Self::Protocol => "TLS: the server broke the rules",
             Self::Revoked => "TLS: the server's certificate was revoked",
+            Self::TimedOut => "TLS: the server did not finish the handshake in time",
             Self::UnknownRoot => {
                 "TLS: the server's certificate comes from no root that is trusted here"
             }
-            Self::WrongName => "TLS: the server's certificate is for another name",
+            Self::WrongName => {
+                "TLS: the server's certificate is for another name than the one expected, which is \
+                 the host of its address or the server_name given"
+            }
         })
     }
+}
+
+/// The alerts that a server's setup may lead to (RFC 8446, 6.2).
+fn alert(code: u8) -> String {
+    let name = match code {
+        40 => "handshake failure",
+        49 => "access denied",
+        80 => "internal error",
+        112 => "unrecognized name",
+        120 => "no application protocol",
+        code => return format!("alert {code}"),
+    };
+    format!("alert {code} ({name})")
 }

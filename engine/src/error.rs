@@ -238,6 +238,10 @@ impl AttemptFailure {
     pub fn may_be_stored(&self) -> bool {
         match self {
             Self::BadAnswer(_) | Self::NoReply(_) | Self::NotStoredOk(_) => true,
+            Self::Lost {
+                cause: CloseCause::Tls(failure),
+                written,
+            } => *written && !failure.precedes_data(),
             Self::Dropped { written, .. } | Self::Lost { written, .. } => *written,
             Self::Answered { .. }
             | Self::Connect(_)

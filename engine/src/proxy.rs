@@ -51,7 +51,11 @@ impl ProxyRule {
             bits if bits <= most => Range::Of(address, bits),
             _ => return Err(invalid()),
         };
-        Ok(Self { range, proxy, credentials: None })
+        Ok(Self {
+            range,
+            proxy,
+            credentials: None,
+        })
     }
 
     /// Identifies us to the proxy.
@@ -74,7 +78,9 @@ impl ProxyRule {
     }
 
     pub(crate) fn credentials(&self) -> Option<(&str, &str)> {
-        self.credentials.as_deref().map(|(user, password)| (user.as_str(), password.as_str()))
+        self.credentials
+            .as_deref()
+            .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
     /// Whether connections to this target go through the proxy. A host name is in no range but
@@ -102,7 +108,10 @@ impl fmt::Debug for ProxyRule {
         f.debug_struct("ProxyRule")
             .field("range", &self.range)
             .field("proxy", &self.proxy)
-            .field("credentials", &self.credentials.as_ref().map(|_| "redacted"))
+            .field(
+                "credentials",
+                &self.credentials.as_ref().map(|_| "redacted"),
+            )
             .finish()
     }
 }
@@ -131,20 +140,37 @@ mod tests {
         ];
         for (range, target, matches) in rows {
             let target = Endpoint::new(target).unwrap();
-            assert_eq!(rule(range).unwrap().matches(&target), matches, "{range} {target}");
+            assert_eq!(
+                rule(range).unwrap().matches(&target),
+                matches,
+                "{range} {target}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_range_is_refused_by_name() {
-        for range in ["", "10.0.0.0", "10.0.0.0/33", "x/8", "fd00::/129", "10.0.0.0/-1"] {
-            assert_eq!(rule(range).unwrap_err(), InvalidProxy::Range(range.to_owned()));
+        for range in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "x/8",
+            "fd00::/129",
+            "10.0.0.0/-1",
+        ] {
+            assert_eq!(
+                rule(range).unwrap_err(),
+                InvalidProxy::Range(range.to_owned())
+            );
         }
     }
 
     #[test]
     fn credentials_are_not_shown() {
-        let rule = rule("0.0.0.0/0").unwrap().with_credentials("user", "geheim").unwrap();
+        let rule = rule("0.0.0.0/0")
+            .unwrap()
+            .with_credentials("user", "geheim")
+            .unwrap();
         assert!(!format!("{rule:?}").contains("geheim"));
     }
 }

@@ -6,13 +6,13 @@ use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::hub::Hub;
-use super::ticket::remember;
-use super::wire::{Out, Wire};
+use super::wire::{Opened, Out, Wire};
 use crate::dial::DialError;
 use crate::io::{CloseCause, ConnId, Frame, FrameSeq, Input, Now};
 
@@ -52,14 +52,23 @@ pub struct Batch<'a> {
     frames: &'a VecDeque<Frame>,
 }
 
-pub(super) fn pair(hub: &Hub, conn: ConnId, wire: Option<&Arc<Wire>>) -> (ConnTx, ConnRx) {
-    let written = hub.lock().written(conn);
+/// The two ends of a connection that was dialled; `by` ends the handshakes of its layers.
+pub(super) fn pair(
+    hub: &Hub,
+    conn: ConnId,
+    wire: Option<&Arc<Wire>>,
+    by: Instant,
+) -> (ConnTx, ConnRx) {
+    let written = hub.lock().outbox(conn).map(|outbox| {
+        outbox.handshake = wire.map(|wire| (by, wire.clone()));
+        outbox.written.clone()
+    });
     let tx = ConnTx {
         hub: hub.clone(),
         conn,
         frames: VecDeque::new(),
         unsealed: VecDeque::new(),
-        written,
+        written: written.unwrap_or_default(),
         wire: wire.cloned(),
         open: true,
     };
@@ -76,39 +85,67 @@ pub(super) fn pair(hub: &Hub, conn: ConnId, wire: Option<&Arc<Wire>>) -> (ConnTx
 
 impl ConnTx {
     /// What to write now; `None` when the connection is to be closed, both ways. As long as there
-    /// is nothing, `waker` is called when there is.
+    /// is nothing, `waker` is called when there is; as long as the socket takes nothing, it is
+    /// called when the connection is to be closed.
     pub fn poll_batch(&mut self, waker: &Waker) -> Poll<Option<Batch<'_>>> {
-        while self.frames.is_empty() {
-            let sealed = match self.wire.as_ref().map(|wire| wire.poll_out(waker)) {
-                None => false,
-                Some(Out::Bytes(bytes)) => {
-                    self.frames.push_back(handshake(bytes));
-                    break;
-                }
-                Some(Out::Plain) => {
-                    self.wire = None;
-                    false
-                }
-                Some(Out::Handshaking | Out::Sealed) => true,
+        let open = if self.frames.is_empty() {
+            ready!(self.poll_frames(waker))
+        } else {
+            let mut state = self.hub.lock();
+            let outbox = state.outbox(self.conn);
+            outbox.map(|outbox| outbox.wait(waker, false)).is_some()
+        };
+        Poll::Ready(open.then_some(Batch {
+            frames: &self.frames,
+        }))
+    }
+
+    /// Sees to it that there are frames; false when there will be none any more.
+    fn poll_frames(&mut self, waker: &Waker) -> Poll<bool> {
+        let out = self.wire.as_ref().map(|wire| wire.poll_out(waker));
+        let frames_may_go = match out {
+            Some(Out::Bytes(bytes)) => {
+                self.frames.push_back(not_a_frame(bytes));
+                return Poll::Ready(true);
+            }
+            Some(Out::Plain) => {
+                self.wire = None;
+                true
+            }
+            Some(Out::Handshaking) => false,
+            Some(Out::Sealed) | None => true,
+        };
+        let mut state = self.hub.lock();
+        let Some(outbox) = state.outbox(self.conn) else {
+            drop(state);
+            return Poll::Ready(self.last_words());
+        };
+        if self.unsealed.is_empty() {
+            if outbox.frames.is_empty() || !frames_may_go {
+                outbox.wait(waker, frames_may_go);
+                return Poll::Pending;
+            }
+            let into = if self.wire.is_some() {
+                &mut self.unsealed
+            } else {
+                &mut self.frames
             };
-            if self.unsealed.is_empty() {
-                let mut state = self.hub.lock();
-                let Some(outbox) = state.outbox(self.conn) else {
-                    self.open = false;
-                    return Poll::Ready(None);
-                };
-                if outbox.frames.is_empty() {
-                    remember(&mut outbox.writer, waker);
-                    return Poll::Pending;
-                }
-                let into = if sealed { &mut self.unsealed } else { &mut self.frames };
-                std::mem::swap(&mut outbox.frames, into);
-            }
-            if let Some(wire) = &self.wire {
-                self.frames.extend(wire.seal(&mut self.unsealed));
-            }
+            std::mem::swap(&mut outbox.frames, into);
         }
-        Poll::Ready(Some(Batch { frames: &self.frames }))
+        drop(state);
+        let Some(wire) = &self.wire else {
+            return Poll::Ready(true);
+        };
+        Poll::Ready(wire.seal(&mut self.unsealed, &mut self.frames))
+    }
+
+    /// The connection is to be closed. An encrypted one is ended by a word to the other side, which
+    /// is tried once and not waited for.
+    fn last_words(&mut self) -> bool {
+        let words = self.wire.take().and_then(|wire| wire.last_words());
+        self.frames.extend(words.map(not_a_frame));
+        self.open = false;
+        !self.frames.is_empty()
     }
 
     /// So many bytes of the batch were written, from its front.
@@ -136,15 +173,26 @@ impl ConnTx {
     /// Writing failed: the connection is over.
     pub fn failed(mut self, now: Now, error: &io::Error) {
         self.open = false;
-        self.hub
-            .closed(now, self.conn, CloseCause::Failed(error.kind()));
+        match &self.wire {
+            Some(wire) if !wire.is_established() => {
+                self.hub
+                    .dial_failed(now, self.conn, wire.broke(error.kind()));
+            }
+            _ => self
+                .hub
+                .closed(now, self.conn, CloseCause::Failed(error.kind())),
+        }
     }
 }
 
 impl ConnRx {
     /// Where to read to: append to it.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        let buffer = if self.wire.is_some() { &mut self.arrived } else { &mut self.buffer };
+        let buffer = if self.wire.is_some() {
+            &mut self.arrived
+        } else {
+            &mut self.buffer
+        };
         if buffer.capacity() - buffer.len() < READ_ROOM / 4 {
             buffer.reserve(READ_ROOM);
         }
@@ -153,15 +201,27 @@ impl ConnRx {
 
     /// Bytes were appended to the buffer. `Break` when the connection is to be closed.
     pub fn received(&mut self, now: Now) -> ControlFlow<()> {
+        if !self.open {
+            return ControlFlow::Break(());
+        }
         let deciphered = self.decipher(now);
-        let Self { hub, conn, buffer, .. } = self;
+        let Self {
+            hub, conn, buffer, ..
+        } = self;
+        // First what came before an error.
         let open = hub.with(|state| {
             state.engine.handle(now, Input::Received(*conn, buffer));
             state.engine.has_conn(*conn)
         });
         if let Err(end) = deciphered {
             self.end(now, end);
-            return ControlFlow::Break(());
+            // The writing end tells the other side why, and closes then.
+            let last_words = self.wire.as_ref().is_some_and(|wire| wire.has_out());
+            return if last_words {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            };
         }
         if open {
             return ControlFlow::Continue(());
@@ -182,7 +242,7 @@ impl ConnRx {
     /// Reading failed: the connection is over.
     pub fn failed(mut self, now: Now, error: &io::Error) {
         let end = match &self.wire {
-            Some(wire) if !wire.is_established() => End::Dial(error.into()),
+            Some(wire) if !wire.is_established() => End::Dial(wire.broke(error.kind())),
             _ => End::Conn(CloseCause::Failed(error.kind())),
         };
         self.end(now, end);
@@ -191,18 +251,25 @@ impl ConnRx {
     /// Takes what arrived through the layers between socket and frames; the engine is told when
     /// the connection stands.
     fn decipher(&mut self, now: Now) -> Result<(), End> {
-        let Some(wire) = &self.wire else { return Ok(()) };
+        let Some(wire) = &self.wire else {
+            return Ok(());
+        };
         let stood = wire.is_established();
         let result = wire.open(&mut self.arrived, &mut self.buffer);
         if !stood && wire.is_established() {
             self.hub.input(now, Input::Connected(self.conn));
         }
-        result.map_err(|error| match error {
-            DialError::Tls(failure) if wire.is_established() => {
-                End::Conn(CloseCause::Tls(failure))
-            }
+        let opened = result.map_err(|error| match error {
+            DialError::Tls(failure) if wire.is_established() => End::Conn(CloseCause::Tls(failure)),
             error => End::Dial(error),
         })?;
+        match opened {
+            Opened::More => {}
+            Opened::PeerClosed if wire.is_established() => {
+                return Err(End::Conn(CloseCause::PeerClosed));
+            }
+            Opened::PeerClosed => return Err(End::Dial(wire.closed())),
+        }
         if wire.is_plain() {
             self.wire = None;
         }
@@ -210,7 +277,9 @@ impl ConnRx {
     }
 
     fn end(&mut self, now: Now, end: End) {
-        self.open = false;
+        if !std::mem::replace(&mut self.open, false) {
+            return;
+        }
         match end {
             End::Conn(cause) => self.hub.closed(now, self.conn, cause),
             End::Dial(error) => self.hub.dial_failed(now, self.conn, error),
@@ -224,9 +293,14 @@ enum End {
     Dial(DialError),
 }
 
-/// Bytes of a handshake; they are no frame of the engine's.
-fn handshake(bytes: Bytes) -> Frame {
-    Frame { seq: FrameSeq::default(), head: bytes, body: Bytes::new(), report: false }
+/// Bytes of the layers' own.
+fn not_a_frame(bytes: Bytes) -> Frame {
+    Frame {
+        seq: FrameSeq::default(),
+        head: bytes,
+        body: Bytes::new(),
+        report: false,
+    }
 }
 
 impl<'a> Batch<'a> {

@@ -118,17 +118,28 @@ impl Hub {
 
     /// Lets time pass: what was written counts before what is overdue.
     pub(super) fn tick(&self, now: Now) {
-        self.with(|state| {
+        let late = self.with(|state| {
+            let mut late = Vec::new();
             for index in 0..state.outboxes.len() {
-                let Some(outbox) = &state.outboxes[index] else {
+                let Some(outbox) = &mut state.outboxes[index] else {
                     continue;
                 };
-                let seq = FrameSeq(outbox.written.load(Ordering::Acquire));
                 let conn = outbox.conn;
+                let seq = FrameSeq(outbox.written.load(Ordering::Acquire));
+                let too_late = outbox.too_late(now.mono);
                 state.engine.handle(now, Input::Flushed(conn, seq));
+                if let Some(error) = too_late {
+                    // Said here, since the engine only knows that a dial took too long.
+                    state.engine.handle(now, Input::ConnectFailed(conn, error));
+                    late.extend(state.take_outbox(conn));
+                }
             }
             state.engine.handle(now, Input::Tick);
+            late
         });
+        for writer in late.into_iter().filter_map(|outbox| outbox.writer) {
+            writer.wake();
+        }
     }
 
     /// Runs a piece of work under the lock, carries out what the engine then wants, and after the

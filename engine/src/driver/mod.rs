@@ -20,6 +20,8 @@ mod handle;
 mod hub;
 mod local;
 mod park;
+#[cfg(feature = "tls")]
+mod session;
 mod setup;
 mod socks;
 mod state;

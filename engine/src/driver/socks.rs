@@ -1,11 +1,12 @@
 //! The client's side of SOCKS5 with user and password (RFC 1928, RFC 1929; PROTOCOL H.4), without
 //! I/O: bytes in, bytes out.
 
+use std::io;
 use std::net::IpAddr;
 
 use bytes::{Buf, BytesMut};
 
-use crate::dial::ProxyFailure;
+use crate::dial::{DialError, ProxyFailure};
 use crate::io::Endpoint;
 use crate::proxy::ProxyRule;
 
@@ -45,8 +46,17 @@ pub(super) enum Progress {
 }
 
 impl Socks {
-    pub(super) fn new(target: Endpoint, rule: ProxyRule) -> Self {
-        Self { target, rule, expects: Expects::Method }
+    /// # Errors
+    /// A host name of more than 255 bytes cannot be said in SOCKS5.
+    pub(super) fn new(target: Endpoint, rule: ProxyRule) -> Result<Self, DialError> {
+        if target.host().len() > usize::from(u8::MAX) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self {
+            target,
+            rule,
+            expects: Expects::Method,
+        })
     }
 
     /// What is written first.
@@ -61,7 +71,9 @@ impl Socks {
     pub(super) fn read(&mut self, buffer: &mut BytesMut) -> Result<Progress, ProxyFailure> {
         match self.expects {
             Expects::Method => {
-                let Some([version, method]) = take(buffer) else { return Ok(Progress::More) };
+                let Some([version, method]) = take(buffer) else {
+                    return Ok(Progress::More);
+                };
                 match (version, method, self.rule.credentials()) {
                     (VERSION, NO_AUTHENTICATION, _) => Ok(self.ask_to_connect()),
                     (VERSION, USER_AND_PASSWORD, Some((user, password))) => {
@@ -95,7 +107,8 @@ impl Socks {
                 request.extend(ip.octets());
             }
             Err(_) => {
-                let name = &self.target.host().as_bytes()[..self.target.host().len().min(255)];
+                let name = self.target.host().as_bytes();
+                // `new` saw to it that it fits.
                 request.extend([NAME, name.len() as u8]);
                 request.extend(name);
             }
@@ -116,7 +129,9 @@ fn authentication(user: &str, password: &str) -> Vec<u8> {
 }
 
 fn read_reply(buffer: &mut BytesMut) -> Result<Progress, ProxyFailure> {
-    let &[version, code, _, kind, first, ..] = &buffer[..] else { return Ok(Progress::More) };
+    let &[version, code, _, kind, first, ..] = &buffer[..] else {
+        return Ok(Progress::More);
+    };
     if version != VERSION {
         return Err(ProxyFailure::NotSocks);
     }
@@ -153,7 +168,7 @@ mod tests {
         if let Some((user, password)) = user {
             rule = rule.with_credentials(user, password).unwrap();
         }
-        Socks::new(Endpoint::new(target).unwrap(), rule)
+        Socks::new(Endpoint::new(target).unwrap(), rule).unwrap()
     }
 
     /// Feeds the answers byte by byte; returns all that was written.
@@ -195,10 +210,18 @@ mod tests {
     fn each_refusal_has_its_own_error() {
         let with_user = || socks("10.1.2.3:1", Some(("u", "p")));
         let rows: [(Socks, &[u8], ProxyFailure); 5] = [
-            (socks("10.1.2.3:1", None), &[5, 0xFF], ProxyFailure::NoMethod),
+            (
+                socks("10.1.2.3:1", None),
+                &[5, 0xFF],
+                ProxyFailure::NoMethod,
+            ),
             (socks("10.1.2.3:1", None), &[5, 2], ProxyFailure::NoMethod),
             (with_user(), &[5, 2, 1, 1], ProxyFailure::Credentials),
-            (with_user(), &[5, 0, 5, 5, 0, 1, 0], ProxyFailure::Refused(5)),
+            (
+                with_user(),
+                &[5, 0, 5, 5, 0, 1, 0],
+                ProxyFailure::Refused(5),
+            ),
             (with_user(), b"HTTP/1.1 400", ProxyFailure::NotSocks),
         ];
         for (socks, answers, failure) in rows {

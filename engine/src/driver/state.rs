@@ -7,7 +7,9 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::events::Watchers;
-use super::ticket::Slot;
+use super::ticket::{Slot, remember};
+use super::wire::Wire;
+use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
 use crate::io::{Ask, ConnId, Endpoint, Frame, OpId, Outcome, Output};
@@ -36,8 +38,14 @@ pub(super) struct State {
 pub(super) struct Outbox {
     pub(super) conn: ConnId,
     pub(super) frames: VecDeque<Frame>,
+    /// The writing end, when it waits for something.
     pub(super) writer: Option<Waker>,
+    /// Whether a frame is what it waits for; otherwise it waits for the socket, and only the end of
+    /// the connection concerns it.
+    pub(super) wants_frames: bool,
     pub(super) written: Arc<AtomicU64>,
+    /// As long as there are handshakes: until when, and how far they are.
+    pub(super) handshake: Option<(Instant, Arc<Wire>)>,
 }
 
 /// What is to be done when the lock is released.
@@ -104,6 +112,9 @@ impl State {
                         continue;
                     };
                     outbox.frames.push_back(frame);
+                    if !std::mem::take(&mut outbox.wants_frames) {
+                        continue;
+                    }
                     if let Some(writer) = outbox.writer.take() {
                         match &after.waker {
                             None => after.waker = Some(writer),
@@ -135,17 +146,14 @@ impl State {
         (outbox.conn == conn).then_some(outbox)
     }
 
-    pub(super) fn written(&mut self, conn: ConnId) -> Arc<AtomicU64> {
-        self.outbox(conn)
-            .map_or_else(Arc::default, |outbox| outbox.written.clone())
-    }
-
     fn keep_outbox(&mut self, conn: ConnId) {
         let outbox = Outbox {
             conn,
             frames: VecDeque::new(),
             writer: None,
+            wants_frames: false,
             written: Arc::default(),
+            handshake: None,
         };
         *place(&mut self.outboxes, conn.slot()) = Some(outbox);
     }
@@ -188,6 +196,24 @@ impl State {
                 writer.wake();
             }
         }
+    }
+}
+
+impl Outbox {
+    /// Calls `writer` when the connection is over, and when there is a frame if that is wanted.
+    pub(super) fn wait(&mut self, writer: &Waker, wants_frames: bool) {
+        remember(&mut self.writer, writer);
+        self.wants_frames = wants_frames;
+    }
+
+    /// Why the handshakes took too long, when they did.
+    pub(super) fn too_late(&mut self, now: Instant) -> Option<DialError> {
+        let (by, wire) = self.handshake.as_ref()?;
+        if wire.is_established() {
+            self.handshake = None;
+            return None;
+        }
+        (*by <= now).then(|| wire.too_late())
     }
 }
 

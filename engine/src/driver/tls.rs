@@ -13,6 +13,7 @@ use rustls::{
     Error, RootCertStore, SignatureScheme,
 };
 
+use super::session::Session;
 use crate::dial::TlsFailure;
 use crate::io::Endpoint;
 
@@ -20,14 +21,15 @@ use crate::io::Endpoint;
 #[derive(Clone)]
 pub struct TlsConfig {
     client: Arc<ClientConfig>,
+    /// Whether there is a client certificate.
+    identified: bool,
     server_name: Option<ServerName<'static>>,
 }
 
 /// Settings of TLS that are to be put together.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct TlsBuilder {
-    roots: Vec<CertificateDer<'static>>,
     platform_roots: bool,
     verify: bool,
     client: Option<(Vec<u8>, Vec<u8>)>,
@@ -50,6 +52,12 @@ pub enum TlsConfigError {
     /// There is nothing to verify servers against.
     #[error("there is no root certificate: give some with roots_pem, or use platform_roots")]
     NoRoots,
+    /// rustls cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Provider(String),
+    /// A root certificate cannot be used.
+    #[error("a root certificate cannot be used: {0}")]
+    Root(String),
     /// The server name is neither a DNS name nor an address.
     #[error("`{0}` is neither a DNS name nor an IP address")]
     ServerName(String),
@@ -62,7 +70,6 @@ impl TlsConfig {
     /// Begins: servers are verified, against the roots that are given next.
     pub fn builder() -> TlsBuilder {
         TlsBuilder {
-            roots: Vec::new(),
             platform_roots: false,
             verify: true,
             client: None,
@@ -72,13 +79,16 @@ impl TlsConfig {
     }
 
     /// The beginning of a TLS connection to this server, by its advertised name or the override.
-    pub(super) fn connect(&self, to: &Endpoint) -> Result<ClientConnection, TlsFailure> {
+    pub(super) fn connect(&self, to: &Endpoint) -> Result<Session, TlsFailure> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => ServerName::try_from(to.host().to_owned())
-                .map_err(|_| TlsFailure::WrongName)?,
+            None => {
+                ServerName::try_from(to.host().to_owned()).map_err(|_| TlsFailure::WrongName)?
+            }
         };
-        ClientConnection::new(self.client.clone(), name).map_err(|error| failure_of(&error))
+        let connection = ClientConnection::new(self.client.clone(), name)
+            .map_err(|error| failure_of(&error, self.identified, true))?;
+        Ok(Session::new(connection, self.identified))
     }
 }
 
@@ -124,11 +134,11 @@ impl TlsBuilder {
     ///
     /// # Errors
     /// What cannot be read, or is missing.
-    pub fn build(mut self) -> Result<TlsConfig, TlsConfigError> {
+    pub fn build(self) -> Result<TlsConfig, TlsConfigError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsConfigError::ClientCertificate(error.to_string()))?;
+            .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let builder = if self.verify {
             builder.with_root_certificates(self.root_store()?)
         } else {
@@ -150,23 +160,36 @@ impl TlsBuilder {
         let server_name = match self.server_name {
             None => None,
             Some(name) => Some(
-                ServerName::try_from(name.clone())
-                    .map_err(|_| TlsConfigError::ServerName(name))?,
+                ServerName::try_from(name.clone()).map_err(|_| TlsConfigError::ServerName(name))?,
             ),
         };
-        Ok(TlsConfig { client: Arc::new(client), server_name })
+        let identified = self.client.is_some();
+        Ok(TlsConfig {
+            client: Arc::new(client),
+            identified,
+            server_name,
+        })
     }
 
-    fn root_store(&mut self) -> Result<RootCertStore, TlsConfigError> {
+    fn root_store(&self) -> Result<RootCertStore, TlsConfigError> {
+        let mut store = RootCertStore::empty();
         for pem in &self.roots_pem {
-            self.roots.extend(certificates("a root certificate", pem)?);
+            for root in certificates("a root certificate", pem)? {
+                store
+                    .add(root)
+                    .map_err(|error| TlsConfigError::Root(error.to_string()))?;
+            }
         }
         if self.platform_roots {
-            self.roots.extend(rustls_native_certs::load_native_certs().certs);
+            // A machine's store may hold what rustls cannot use, and nobody asked for that one.
+            let found = rustls_native_certs::load_native_certs().certs;
+            store.add_parsable_certificates(found);
         }
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(std::mem::take(&mut self.roots));
-        if store.is_empty() { Err(TlsConfigError::NoRoots) } else { Ok(store) }
+        if store.is_empty() {
+            Err(TlsConfigError::NoRoots)
+        } else {
+            Ok(store)
+        }
     }
 }
 
@@ -176,46 +199,61 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
-        Ok(read) if read.is_empty() => {
-            Err(TlsConfigError::Pem { what, why: "there is no certificate in it".to_owned() })
-        }
+        Ok(read) if read.is_empty() => Err(TlsConfigError::Pem {
+            what,
+            why: "there is no certificate in it".to_owned(),
+        }),
         Ok(read) => Ok(read),
         Err(error) => Err(pem_error(what, &error)),
     }
 }
 
 fn pem_error(what: &'static str, error: &rustls::pki_types::pem::Error) -> TlsConfigError {
-    TlsConfigError::Pem { what, why: error.to_string() }
+    TlsConfigError::Pem {
+        what,
+        why: error.to_string(),
+    }
 }
 
 /// What an error of rustls means to whoever has to mend it.
-pub(super) fn failure_of(error: &Error) -> TlsFailure {
+pub(super) fn failure_of(error: &Error, identified: bool, handshaking: bool) -> TlsFailure {
     match error {
-        Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                TlsFailure::Expired
-            }
-            CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. } => TlsFailure::WrongName,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                TlsFailure::NotYetValid
-            }
-            CertificateError::Revoked => TlsFailure::Revoked,
-            CertificateError::UnknownIssuer => TlsFailure::UnknownRoot,
-            _ => TlsFailure::BadCertificate,
-        },
-        Error::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired => TlsFailure::ClientCertificateRequired,
-            AlertDescription::BadCertificate
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::UnsupportedCertificate => TlsFailure::ClientCertificateRefused,
-            alert => TlsFailure::Alert(u8::from(*alert)),
-        },
-        Error::InvalidMessage(_) => TlsFailure::NotTls,
+        Error::InvalidCertificate(error) => certificate_failure(error),
+        Error::AlertReceived(alert) => alert_failure(*alert, identified),
+        Error::InvalidMessage(_) if handshaking => TlsFailure::NotTls,
+        Error::PeerIncompatible(_) => TlsFailure::Incompatible,
         _ => TlsFailure::Protocol,
+    }
+}
+
+fn certificate_failure(error: &CertificateError) -> TlsFailure {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => TlsFailure::Expired,
+        E::NotValidForName | E::NotValidForNameContext { .. } => TlsFailure::WrongName,
+        E::NotValidYet | E::NotValidYetContext { .. } => TlsFailure::NotYetValid,
+        E::Revoked => TlsFailure::Revoked,
+        E::UnknownIssuer => TlsFailure::UnknownRoot,
+        _ => TlsFailure::BadCertificate,
+    }
+}
+
+fn alert_failure(alert: AlertDescription, identified: bool) -> TlsFailure {
+    use AlertDescription as A;
+    match alert {
+        A::CertificateRequired => TlsFailure::ClientCertificateRequired,
+        A::BadCertificate
+        | A::CertificateExpired
+        | A::CertificateRevoked
+        | A::CertificateUnknown
+        | A::UnknownCA
+        | A::UnsupportedCertificate => match identified {
+            true => TlsFailure::ClientCertificateRefused,
+            // How Java says that it got none.
+            false => TlsFailure::ClientCertificateRequired,
+        },
+        A::ProtocolVersion | A::InsufficientSecurity => TlsFailure::Incompatible,
+        alert => TlsFailure::Alert(u8::from(alert)),
     }
 }
 
@@ -241,7 +279,12 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -250,7 +293,12 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -258,9 +306,22 @@ impl ServerCertVerifier for AcceptAny {
     }
 }
 
+impl fmt::Debug for TlsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsBuilder")
+            .field("platform_roots", &self.platform_roots)
+            .field("verify", &self.verify)
+            .field("client", &self.client.as_ref().map(|_| "redacted"))
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration holds a private key.
-        f.debug_struct("TlsConfig").field("server_name", &self.server_name).finish_non_exhaustive()
+        f.debug_struct("TlsConfig")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
     }
 }

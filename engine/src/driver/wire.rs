@@ -2,20 +2,18 @@
 //! conversation first, then TLS (PROTOCOL H.3, H.4). Runtimes only ever move bytes.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
 
+#[cfg(feature = "tls")]
+use super::session::Session;
 use super::socks::{Progress, Socks};
 use super::ticket::remember;
 use crate::dial::{DialError, ProxyFailure, TlsFailure};
 use crate::io::Frame;
-
-#[cfg(feature = "tls")]
-use super::tls::failure_of;
-#[cfg(feature = "tls")]
-use rustls::ClientConnection;
 
 /// Frames are encrypted in pieces of about this size, so that a full outbox is not held twice.
 #[cfg(feature = "tls")]
@@ -29,7 +27,7 @@ pub(super) struct Wire(Mutex<State>);
 struct State {
     socks: Option<Socks>,
     #[cfg(feature = "tls")]
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Box<Session>>,
     /// To be written before anything else.
     out: Vec<u8>,
     /// The writing end, when it has nothing to do.
@@ -51,11 +49,17 @@ pub(super) enum Out {
     Sealed,
 }
 
+/// What the reading end finds.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Opened {
+    /// The other side goes on.
+    More,
+    /// The other side said that it will write no more.
+    PeerClosed,
+}
+
 impl Wire {
-    pub(super) fn new(
-        socks: Option<Socks>,
-        #[cfg(feature = "tls")] tls: Option<ClientConnection>,
-    ) -> Self {
+    pub(super) fn new(socks: Option<Socks>, #[cfg(feature = "tls")] tls: Option<Session>) -> Self {
         let mut state = State {
             out: socks.as_ref().map(Socks::greeting).unwrap_or_default(),
             socks,
@@ -78,41 +82,47 @@ impl Wire {
             return Out::Plain;
         }
         remember(&mut state.writer, waker);
-        if state.established { Out::Sealed } else { Out::Handshaking }
+        if state.established {
+            Out::Sealed
+        } else {
+            Out::Handshaking
+        }
     }
 
-    /// Encrypts frames off the front; together they become one frame that ends like the last.
-    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "only TLS seals"))]
-    pub(super) fn seal(&self, frames: &mut VecDeque<Frame>) -> Option<Frame> {
+    /// Encrypts frames off the front, on a connection whose layers [stay](Out::Sealed). False when
+    /// that is not possible any more.
+    pub(super) fn seal(&self, frames: &mut VecDeque<Frame>, sealed: &mut VecDeque<Frame>) -> bool {
         #[cfg(feature = "tls")]
         {
-            use std::io::Write;
             let mut state = self.lock();
-            let mut sealed: Option<Frame> = None;
+            let mut out = std::mem::take(&mut state.out);
+            let Some(tls) = &mut state.tls else {
+                return false;
+            };
             let mut size = 0;
-            while size < SEAL_AT_ONCE {
-                let Some(frame) = frames.pop_front() else { break };
+            while size < SEAL_AT_ONCE && !frames.is_empty() {
+                let Some(mut frame) = tls.seal(frames) else {
+                    return false;
+                };
+                if !out.is_empty() {
+                    // What waited since the writing end last asked goes first.
+                    out.extend_from_slice(&frame.head);
+                    frame.head = std::mem::take(&mut out).into();
+                }
                 size += frame.len();
-                let tls = state.tls.as_mut()?;
-                // Without a buffer limit, writing into rustls cannot fail.
-                tls.set_buffer_limit(None);
-                tls.writer().write_all(&frame.head).ok()?;
-                tls.writer().write_all(&frame.body).ok()?;
-                let report = frame.report || sealed.as_ref().is_some_and(|frame| frame.report);
-                sealed = Some(Frame { report, head: Bytes::new(), body: Bytes::new(), ..frame });
+                sealed.push_back(frame);
             }
-            state.collect();
-            let mut sealed = sealed?;
-            sealed.head = std::mem::take(&mut state.out).into();
-            Some(sealed)
+            true
         }
         #[cfg(not(feature = "tls"))]
         {
-            frames.pop_front()
+            sealed.append(frames);
+            true
         }
     }
 
-    /// Takes in what arrived; `plain` gets what is meant for the engine.
+    /// Takes in what arrived; `plain` gets what is meant for the engine, also what came before an
+    /// error.
     ///
     /// # Errors
     /// A handshake failed, or the other side broke the rules.
@@ -120,13 +130,12 @@ impl Wire {
         &self,
         arrived: &mut BytesMut,
         plain: &mut BytesMut,
-    ) -> Result<(), DialError> {
+    ) -> Result<Opened, DialError> {
         let mut state = self.lock();
         let before = state.established;
         let result = state.open(arrived, plain);
         state.collect();
-        let established = state.established && !before;
-        let wanted = !state.out.is_empty() || established;
+        let wanted = !state.out.is_empty() || state.established != before;
         let writer = if wanted { state.writer.take() } else { None };
         drop(state);
         if let Some(writer) = writer {
@@ -135,12 +144,43 @@ impl Wire {
         result
     }
 
+    /// The last that is to be written before the connection is closed from here.
+    pub(super) fn last_words(&self) -> Option<Bytes> {
+        let mut state = self.lock();
+        #[cfg(feature = "tls")]
+        if state.established {
+            if let Some(tls) = &mut state.tls {
+                tls.say_goodbye();
+            }
+            state.collect();
+        }
+        let out = std::mem::take(&mut state.out);
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn has_out(&self) -> bool {
+        !self.lock().out.is_empty()
+    }
+
     /// What it means that the other side closed the connection now, in a handshake.
     pub(super) fn closed(&self) -> DialError {
-        match self.lock().socks {
-            Some(_) => DialError::Proxy(ProxyFailure::NotSocks),
-            None => DialError::Tls(TlsFailure::Closed),
+        self.lock().blame(ProxyFailure::Closed, TlsFailure::Closed)
+    }
+
+    /// What it means that the connection failed so, in a handshake.
+    pub(super) fn broke(&self, kind: io::ErrorKind) -> DialError {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match kind {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => self.closed(),
+            kind => DialError::Io(kind),
         }
+    }
+
+    /// What it means that time is up, in a handshake.
+    pub(super) fn too_late(&self) -> DialError {
+        self.lock()
+            .blame(ProxyFailure::TimedOut, TlsFailure::TimedOut)
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -166,69 +206,46 @@ impl State {
         self.established && self.out.is_empty()
     }
 
-    fn open(&mut self, arrived: &mut BytesMut, plain: &mut BytesMut) -> Result<(), DialError> {
+    fn open(&mut self, arrived: &mut BytesMut, plain: &mut BytesMut) -> Result<Opened, DialError> {
         while let Some(socks) = &mut self.socks {
             match socks.read(arrived).map_err(DialError::Proxy)? {
-                Progress::Done => self.socks = None,
-                Progress::More => return Ok(()),
+                Progress::Done => {
+                    self.socks = None;
+                    // Before anything is read: TLS speaks first.
+                    self.collect();
+                }
+                Progress::More => return Ok(Opened::More),
                 Progress::Write(bytes) => self.out.extend(bytes),
             }
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            decrypt(tls, arrived, plain)?;
+            let closed = tls.open(arrived, plain).map_err(DialError::Tls)?;
             self.established |= !tls.is_handshaking();
-            return Ok(());
+            return Ok(if closed {
+                Opened::PeerClosed
+            } else {
+                Opened::More
+            });
         }
         self.established = true;
         plain.unsplit(arrived.split());
-        Ok(())
+        Ok(Opened::More)
     }
 
     /// Takes what TLS wants to write, once the proxy has connected us.
     fn collect(&mut self) {
         #[cfg(feature = "tls")]
         if let (None, Some(tls)) = (&self.socks, &mut self.tls) {
-            while tls.wants_write() {
-                // Writing to a vector does not fail.
-                if tls.write_tls(&mut self.out).is_err() {
-                    return;
-                }
-            }
+            tls.take_out(&mut self.out);
         }
     }
-}
 
-#[cfg(feature = "tls")]
-fn decrypt(
-    tls: &mut ClientConnection,
-    arrived: &mut BytesMut,
-    plain: &mut BytesMut,
-) -> Result<(), DialError> {
-    use bytes::Buf;
-    use std::io::BufRead;
-
-    let tls_error = |error: &rustls::Error| DialError::Tls(failure_of(error));
-    while !arrived.is_empty() {
-        let mut bytes = &arrived[..];
-        let taken = tls.read_tls(&mut bytes).map_err(|_| DialError::Tls(TlsFailure::Protocol))?;
-        arrived.advance(taken);
-        tls.process_new_packets().map_err(|error| tls_error(&error))?;
-        loop {
-            let mut reader = tls.reader();
-            // Nothing more to read is an error of the kind WouldBlock here; the end of the stream
-            // is seen by the socket as well.
-            let Ok(part) = reader.fill_buf() else { break };
-            if part.is_empty() {
-                break;
-            }
-            plain.extend_from_slice(part);
-            let taken = part.len();
-            reader.consume(taken);
-        }
-        if taken == 0 {
-            break;
+    /// Whose fault something is that happens now.
+    fn blame(&self, proxy: ProxyFailure, server: TlsFailure) -> DialError {
+        match self.socks {
+            Some(_) => DialError::Proxy(proxy),
+            None => DialError::Tls(server),
         }
     }
-    Ok(())
 }

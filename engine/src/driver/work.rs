@@ -6,14 +6,14 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::conn::{ConnRx, ConnTx, pair};
+use super::hub::Hub;
 use super::socks::Socks;
+use super::ticket::remember;
 use super::wire::Wire;
 use crate::config::Config;
-use crate::dial::DialError;
-use crate::proxy::ProxyRule;
-use super::hub::Hub;
-use super::ticket::remember;
+use crate::dial::{DialError, ProxyFailure};
 use crate::io::{ConnId, Endpoint, Input, Now};
+use crate::proxy::ProxyRule;
 
 /// The next piece of a supervisor's work.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct DialJob {
     conn: ConnId,
     to: Endpoint,
     by: Instant,
+    /// Whether this is the way to a proxy.
+    proxied: bool,
     /// What lies between frames and socket: a proxy, encryption.
     wire: Option<Arc<Wire>>,
     open: bool,
@@ -58,34 +60,28 @@ impl Supervisor {
     /// what is due, not the alarm that ended the wait.
     pub fn poll_work(&mut self, now: Now, waker: &Waker) -> Work {
         loop {
-            let due = {
-                let mut state = self.hub.lock();
-                let next = state.engine.next_deadline();
-                let due = next.is_some_and(|next| next <= now.mono);
-                if !due {
-                    if let Some((conn, to, by)) = state.dials.pop_front() {
-                        drop(state);
-                        match DialJob::new(&self.hub, conn, to, by) {
-                            Ok(job) => return Work::Dial(job),
-                            Err(error) => {
-                                self.hub.dial_failed(now, conn, error);
-                                continue;
-                            }
-                        }
-                    }
-                    if state.engine.is_closed() {
-                        self.over = true;
-                        return Work::Exit;
-                    }
-                    remember(&mut state.supervisor, waker);
-                    state.alarm = next;
-                    return Work::Wait { until: next };
-                }
-                due
-            };
-            if due {
+            let mut state = self.hub.lock();
+            let next = state.engine.next_deadline();
+            if next.is_some_and(|next| next <= now.mono) {
+                drop(state);
                 self.hub.tick(now);
+                continue;
             }
+            if let Some((conn, to, by)) = state.dials.pop_front() {
+                drop(state);
+                match DialJob::new(&self.hub, conn, to, by) {
+                    Ok(job) => return Work::Dial(job),
+                    Err(error) => self.hub.dial_failed(now, conn, error),
+                }
+                continue;
+            }
+            if state.engine.is_closed() {
+                self.over = true;
+                return Work::Exit;
+            }
+            remember(&mut state.supervisor, waker);
+            state.alarm = next;
+            return Work::Wait { until: next };
         }
     }
 }
@@ -102,9 +98,17 @@ impl DialJob {
     fn new(hub: &Hub, conn: ConnId, target: Endpoint, by: Instant) -> Result<Self, DialError> {
         let config = hub.config();
         let rule = config.proxies.iter().find(|rule| rule.matches(&target));
-        let (wire, to) = (wire(config, &target, rule)?, rule.map(|rule| rule.proxy().clone()));
-        let to = to.unwrap_or(target);
-        Ok(Self { hub: hub.clone(), conn, to, by, wire: wire.map(Arc::new), open: true })
+        let wire = wire(config, &target, rule)?.map(Arc::new);
+        let to = rule.map_or(target, |rule| rule.proxy().clone());
+        Ok(Self {
+            hub: hub.clone(),
+            conn,
+            to,
+            by,
+            proxied: rule.is_some(),
+            wire,
+            open: true,
+        })
     }
 
     /// Where to: the server, or the proxy on the way to it. Resolve a host name anew each time.
@@ -117,10 +121,11 @@ impl DialJob {
         self.by
     }
 
-    /// The connection stands: here are its two ends.
+    /// The connection stands: here are its two ends. A handshake that follows has until
+    /// [`by`](Self::by); the engine's clock sees to that.
     pub fn connected(mut self, now: Now) -> (ConnTx, ConnRx) {
         self.open = false;
-        let pair = pair(&self.hub, self.conn, self.wire.as_ref());
+        let pair = pair(&self.hub, self.conn, self.wire.as_ref(), self.by);
         if self.wire.is_none() {
             self.hub.input(now, Input::Connected(self.conn));
         }
@@ -130,8 +135,11 @@ impl DialJob {
     /// It could not be made.
     pub fn failed(mut self, now: Now, error: &io::Error) {
         self.open = false;
-        self.hub
-            .input(now, Input::ConnectFailed(self.conn, error.into()));
+        let error = match self.proxied {
+            true => DialError::Proxy(ProxyFailure::Unreachable(error.kind())),
+            false => error.into(),
+        };
+        self.hub.dial_failed(now, self.conn, error);
     }
 }
 
@@ -141,10 +149,15 @@ fn wire(
     target: &Endpoint,
     rule: Option<&ProxyRule>,
 ) -> Result<Option<Wire>, DialError> {
-    let socks = rule.map(|rule| Socks::new(target.clone(), rule.clone()));
+    let socks = rule
+        .map(|rule| Socks::new(target.clone(), rule.clone()))
+        .transpose()?;
     #[cfg(feature = "tls")]
     {
-        let tls = config.tls.as_ref().map(|tls| tls.connect(target).map_err(DialError::Tls));
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|tls| tls.connect(target).map_err(DialError::Tls));
         let tls = tls.transpose()?;
         let plain = socks.is_none() && tls.is_none();
         Ok((!plain).then(|| Wire::new(socks, tls)))
