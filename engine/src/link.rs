@@ -312,7 +312,7 @@ impl Engine {
         self.close_if_left(now, conn);
     }
 
-    fn arm_peer(&mut self, id: PeerId, at: Option<Instant>) {
+    pub(crate) fn arm_peer(&mut self, id: PeerId, at: Option<Instant>) {
         let Some(peer) = self.peers.peers.get_mut(id) else {
             return;
         };

@@ -230,7 +230,7 @@ impl Engine {
 
     /// Waits no longer for answers to a question that is over, and closes connections on which
     /// nothing has arrived since it was asked (PROTOCOL E.6: the next call goes elsewhere).
-    fn forget_questions(&mut self, now: Now, asked: Vec<Asked>) {
+    pub(crate) fn forget_questions(&mut self, now: Now, asked: Vec<Asked>) {
         for asked in asked {
             let (Some((conn, opaque, at)), None) = (asked.request, asked.failure) else {
                 continue;

@@ -46,6 +46,12 @@ impl Pending {
         self.requests.insert(opaque, Request { conn, waiter });
     }
 
+    /// Whether a request on this connection waits for this number.
+    pub(crate) fn waits(&self, conn: ConnId, opaque: i32) -> bool {
+        let request = self.requests.get(&opaque);
+        request.is_some_and(|request| request.conn == conn)
+    }
+
     /// Takes the request that an answer on this connection belongs to.
     pub(crate) fn take(&mut self, conn: ConnId, opaque: i32) -> Option<Waiter> {
         if self.requests.get(&opaque)?.conn != conn {

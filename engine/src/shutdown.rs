@@ -111,14 +111,20 @@ impl Engine {
 
     /// Goes on when a stage is through. Called at the end of every call.
     pub(crate) fn shutdown_progress(&mut self, now: Now) {
-        let Some(closing) = &self.closing else { return };
-        match closing.stage {
-            Stage::Draining if self.permits.count() + self.oneway_permits.count() == 0 => {
-                self.say_goodbye(now);
-            }
-            Stage::Goodbye if closing.goodbyes == 0 => self.close_all(now),
-            _ => {}
+        let in_flight = self.permits.count() + self.oneway_permits.count();
+        if self.is_at(Stage::Draining) && in_flight == 0 {
+            self.say_goodbye(now);
         }
+        let unconfirmed = self.closing.as_ref().map(|closing| closing.goodbyes);
+        if self.is_at(Stage::Goodbye) && unconfirmed == Some(0) {
+            self.close_all(now);
+        }
+    }
+
+    fn is_at(&self, stage: Stage) -> bool {
+        self.closing
+            .as_ref()
+            .is_some_and(|closing| closing.stage == stage)
     }
 
     /// The time of a stage is over.
@@ -149,6 +155,7 @@ impl Engine {
     /// Tells every connected broker that we go (B.4).
     fn say_goodbye(&mut self, now: Now) {
         self.set_stage(Stage::Goodbye);
+        self.stop_upkeep(now);
         let config = self.config.clone();
         let header = UnregisterClientRequest {
             client_id: config.client_id.as_str().into(),
@@ -175,6 +182,43 @@ impl Engine {
         if let Some(first) = first {
             self.arm_op(first, by);
         }
+    }
+
+    /// No heartbeat and no new connection from now on: they would make us known again.
+    fn stop_upkeep(&mut self, now: Now) {
+        for at in [self.poll_at.take(), self.heartbeat_at.take()] {
+            if at.is_some() {
+                self.deadlines.cancel();
+            }
+        }
+        self.forget_lookups(now);
+        for id in self.peers.peers.keys() {
+            if let Some(peer) = self.peers.peers.get_mut(id) {
+                peer.waiting.clear();
+            }
+            match self.peers.peers.get(id).map(|peer| peer.link) {
+                Some(Link::Dialling(conn)) => self.disconnect(now, conn, CloseReason::Shutdown),
+                Some(Link::BackOff { .. }) => self.arm_peer(id, None),
+                _ => {}
+            }
+        }
+    }
+
+    fn forget_lookups(&mut self, now: Now) {
+        let mut questions = Vec::new();
+        for id in self.routes.lookups.keys() {
+            let Some(lookup) = self.routes.lookups.remove(id) else {
+                continue;
+            };
+            if lookup.timer.is_some() {
+                self.deadlines.cancel();
+            }
+            if let Some(topic) = self.routes.topics.get_mut(lookup.topic) {
+                topic.lookup = None;
+            }
+            questions.extend(lookup.asked);
+        }
+        self.forget_questions(now, questions);
     }
 
     pub(crate) fn unregistered(&mut self) {
@@ -208,16 +252,7 @@ impl Engine {
         for peer in self.peers.peers.keys() {
             self.forget_peer(now, peer);
         }
-        for lookup in self.routes.lookups.keys() {
-            if self
-                .routes
-                .lookups
-                .remove(lookup)
-                .is_some_and(|lookup| lookup.timer.is_some())
-            {
-                self.deadlines.cancel();
-            }
-        }
+        self.forget_lookups(now);
         self.poll_at = None;
         self.heartbeat_at = None;
         let Some(closing) = &mut self.closing else {

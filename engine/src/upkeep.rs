@@ -129,11 +129,12 @@ impl Engine {
                 continue;
             };
             let busy = match peer.link {
-                Link::Ready(conn) => self
-                    .peers
-                    .conns
-                    .get(conn)
-                    .is_some_and(|link| link.pending > 0),
+                Link::Ready(conn) => self.peers.conns.get(conn).is_some_and(|link| {
+                    // A heartbeat alone may be unanswered for ever, and needs no answer.
+                    let beat = link.heartbeat.map(|(opaque, _)| opaque);
+                    let beats = beat.is_some_and(|opaque| self.pending.waits(conn, opaque));
+                    link.pending > usize::from(beats)
+                }),
                 _ => !peer.waiting.is_empty(),
             };
             let named =
