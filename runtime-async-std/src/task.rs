@@ -157,3 +157,7 @@ impl Wake for Bell {
         self.ring();
     }
 }
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

@@ -1,0 +1,31 @@
+//! The behaviour suite on `async-io`, over real sockets on loopback: each scenario of `tests/suite` on async-std's
+//! executor, on one of smol, and on a bare thread that polls the driver.
+
+#[path = "../../tests/suite/asynchronous.rs"]
+mod asynchronous;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "../../runtime-tokio/tests/support/reader.rs"]
+mod reader;
+#[macro_use]
+#[path = "../../tests/suite/mod.rs"]
+mod suite;
+
+suite_everywhere!(
+    async_std,
+    crate::harness::AsyncStd,
+    crate::suite::Servers::in_process()
+);
+suite_in_process!(async_std_in_process, crate::harness::AsyncStd);
+suite_everywhere!(
+    smol,
+    crate::harness::Smol,
+    crate::suite::Servers::in_process()
+);
+suite_in_process!(smol_in_process, crate::harness::Smol);
+suite_everywhere!(
+    bare,
+    crate::harness::Bare,
+    crate::suite::Servers::in_process()
+);
+suite_in_process!(bare_in_process, crate::harness::Bare);
