@@ -68,6 +68,11 @@
 //! # }
 //! ```
 //!
+//! # TLS and proxies
+//!
+//! With the feature `tls`, `ClusterBuilder::tls` makes the servers speak TLS, permissive or enforcing, with or without
+//! client certificates, and `Handle::set_tls` changes that later. [`SocksProxy`] is a SOCKS5 proxy to reach them through.
+//!
 //! # Without sockets
 //!
 //! [`NameServer`] and [`Broker`] are plain state machines behind the trait [`Server`]: frames and the time go in,
@@ -80,7 +85,7 @@
 //! # What it is not
 //!
 //! There are no consumers: pulling, viewing and querying work, so that a test can read back what was stored, but a pull
-//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, access control, TLS,
+//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, access control,
 //! static topic, inner batch, or check-back of transactions. Everything is bounded: connections, stored bytes, remembered
 //! requests, topics and fault rules; each limit is named where it is set.
 
@@ -98,9 +103,12 @@ mod properties;
 mod request;
 mod rng;
 mod server;
+mod socks;
 mod state;
 mod store;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic;
 
 pub use broker::{Broker, ClientSeen, Half, HalfState, Heartbeat};
@@ -112,6 +120,9 @@ pub use io::{Action, PeerId, ServerNow};
 pub use name_server::NameServer;
 pub use request::{RequestLog, RequestSeen};
 pub use server::Server;
+pub use socks::{SocksProxy, SocksProxyBuilder};
 pub use state::ClusterState;
 pub use store::Keep;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError, TlsMode, TlsVersion};
 pub use topic::{Registration, TopicConfig};

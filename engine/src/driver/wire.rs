@@ -55,6 +55,7 @@ pub(super) enum Opened {
     /// The other side goes on.
     More,
     /// The other side said that it will write no more.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS says so"))]
     PeerClosed,
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use super::{Cluster, node::NodeOptions};
+use super::{Cluster, layer::Security, node::NodeOptions};
 use crate::{
     Broker, BrokerConfig, ClusterState, Flavour, Keep, NameServer, TopicConfig,
     config::DEFAULT_REQUEST_LOG,
@@ -22,6 +22,7 @@ pub struct ClusterBuilder {
     port: Option<u16>,
     broker_port: Option<u16>,
     max_connections: usize,
+    security: Security,
     topics: Vec<(String, TopicConfig)>,
     template: BrokerConfig,
 }
@@ -35,6 +36,7 @@ impl Default for ClusterBuilder {
             port: None,
             broker_port: None,
             max_connections: 1024,
+            security: Security::default(),
             topics: Vec::new(),
             template: BrokerConfig::new("", nowhere),
         }
@@ -107,6 +109,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// All servers speak TLS too, or TLS only; see [`Tls`](crate::Tls). By default they speak plainly and close what is
+    /// TLS. For servers without sockets it means nothing. Feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.security.tls = Some(tls);
+        self
+    }
+
     /// Changes any other setting of all brokers. Name and address are set later, and the seed is different for each
     /// broker.
     pub fn configure_brokers(mut self, change: impl FnOnce(&mut BrokerConfig)) -> Self {
@@ -157,6 +167,7 @@ impl ClusterBuilder {
     pub(super) fn node_options(&self) -> NodeOptions {
         NodeOptions {
             max_connections: self.max_connections,
+            security: self.security.clone(),
         }
     }
 

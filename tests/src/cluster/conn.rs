@@ -1,7 +1,7 @@
 //! One connection of a server.
 
 use std::{
-    io::{self, Write},
+    io,
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Mutex,
@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use super::lock;
+use bytes::BytesMut;
+
+use super::{
+    layer::{Layer, Security},
+    lock,
+};
 use crate::PeerId;
 
 /// A peer that reads nothing for so long is cut off, so that it cannot hold up the threads that write to it.
@@ -32,6 +37,7 @@ pub(super) struct Conn {
 struct Writing {
     paused: bool,
     held: Vec<u8>,
+    layer: Layer,
 }
 
 impl Conn {
@@ -51,6 +57,7 @@ impl Conn {
             writing: Mutex::new(Writing {
                 paused,
                 held: Vec::new(),
+                layer: Layer::default(),
             }),
         })
     }
@@ -60,6 +67,17 @@ impl Conn {
         &self.stream
     }
 
+    /// What arrived goes to `plain`, deciphered if need be. An error ends the connection.
+    pub(super) fn received(
+        &self,
+        arrived: &[u8],
+        plain: &mut BytesMut,
+        security: &Mutex<Security>,
+    ) -> io::Result<()> {
+        let layer = &mut lock(&self.writing).layer;
+        layer.open(arrived, plain, security, &self.stream)
+    }
+
     /// Writes all of it, or closes the connection. While paused it is kept instead.
     pub(super) fn write(&self, bytes: &[u8]) {
         if bytes.is_empty() || self.is_closed() {
@@ -67,7 +85,7 @@ impl Conn {
         }
         let mut writing = lock(&self.writing);
         if !writing.paused {
-            self.write_now(bytes);
+            self.write_now(&mut writing.layer, bytes);
         } else if writing.held.len() + bytes.len() <= MAX_HELD {
             writing.held.extend_from_slice(bytes);
         } else {
@@ -81,7 +99,7 @@ impl Conn {
         writing.paused = paused;
         if !paused {
             let held = std::mem::take(&mut writing.held);
-            self.write_now(&held);
+            self.write_now(&mut writing.layer, &held);
         }
     }
 
@@ -96,8 +114,8 @@ impl Conn {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn write_now(&self, bytes: &[u8]) {
-        if (&self.stream).write_all(bytes).is_err() {
+    fn write_now(&self, layer: &mut Layer, bytes: &[u8]) {
+        if layer.write(bytes, &self.stream).is_err() {
             self.close();
         }
     }

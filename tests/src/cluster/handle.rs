@@ -134,6 +134,12 @@ impl<S: Server + Send + 'static> Handle<S> {
         self.node.listen(listening)
     }
 
+    /// Gives the server other TLS settings, or none: for connections that begin from now on. Feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, tls: Option<crate::Tls>) {
+        self.node.secure(super::layer::Security { tls });
+    }
+
     /// Closes every connection; the server goes on listening.
     pub fn close_connections(&self) {
         self.node.close_connections();

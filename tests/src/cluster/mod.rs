@@ -4,6 +4,7 @@ mod builder;
 mod conn;
 mod gate;
 mod handle;
+mod layer;
 mod node;
 mod port;
 mod timer;

@@ -19,6 +19,7 @@ use super::{
     Hub,
     conn::Conn,
     gate::{Gate, GateState, Listening},
+    layer::Security,
     lock,
     timer::Timer,
 };
@@ -28,16 +29,18 @@ use crate::{Action, PeerId, Server, ServerNow};
 const READ_ROOM: usize = 256 * 1024;
 const STACK: usize = 512 * 1024;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeOptions {
     pub(super) max_connections: usize,
+    pub(super) security: Security,
 }
 
 #[derive(Debug)]
 pub(super) struct Node<S> {
     name: String,
     address: SocketAddr,
-    options: NodeOptions,
+    max_connections: usize,
+    security: Mutex<Security>,
     server: Mutex<S>,
     hub: Hub,
     timer: Arc<Timer>,
@@ -66,7 +69,8 @@ impl<S: Server + Send + 'static> Node<S> {
         let node = Arc::new(Self {
             name,
             address: listener.local_addr()?,
-            options,
+            max_connections: options.max_connections,
+            security: Mutex::new(options.security),
             server: Mutex::new(server),
             hub,
             timer: Arc::clone(timer),
@@ -146,6 +150,12 @@ impl<S: Server + Send + 'static> Node<S> {
         self.open(TcpListener::bind(self.address)?)
     }
 
+    /// For connections on which nothing has arrived yet.
+    #[cfg(feature = "tls")]
+    pub(super) fn secure(&self, security: Security) {
+        *lock(&self.security) = security;
+    }
+
     /// Resets every connection; the listener stays.
     pub(super) fn close_connections(&self) {
         for peer in lock(&self.peers).values() {
@@ -212,7 +222,7 @@ impl<S: Server + Send + 'static> Node<S> {
         state: GateState,
     ) -> io::Result<()> {
         let mut peers = lock(&self.peers);
-        if peers.len() >= self.options.max_connections {
+        if peers.len() >= self.max_connections {
             return Ok(());
         }
         let id = PeerId(self.next_conn.fetch_add(1, Ordering::Relaxed));
@@ -253,7 +263,7 @@ impl<S: Server + Send + 'static> Node<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            buffer.extend_from_slice(&scratch[..count]);
+            conn.received(&scratch[..count], &mut buffer, &self.security)?;
             self.gate.wait_while_paused();
             if conn.is_closed() {
                 return Ok(());
