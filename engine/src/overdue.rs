@@ -1,15 +1,17 @@
 //! A send whose present wait is over: for room, for a route, for a connection, for an answer
 //! (DESIGN 6, deadline and timeout policy).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::{AttemptTimeout, OnTimeout};
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::{AttemptFailure, Certainty, SendError, SendErrorKind};
 use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
-use crate::op::{Op, State};
+use crate::op::{Op, Send, State};
 use crate::peer::Link;
+use crate::prepare::Target;
+use crate::publish::Broker;
 
 impl Engine {
     /// The deadline of a send's present state.
@@ -106,28 +108,50 @@ impl Engine {
         self.attempt_failed(now, id, failure);
     }
 
-    /// Whether the broker is alive and has not come to this request yet: answers arrive, and none to
-    /// a request that is much younger. Sending it elsewhere would add to the load that delays it,
-    /// and store it twice (DESIGN 6, deadline). Brokers work on many requests at once, so to be
-    /// overtaken by somewhat younger ones proves nothing; by those that began in the second half of
-    /// its wait, it counts as lost.
+    /// Whether the broker is alive and just has not come to this request yet. Sending it again would
+    /// add to the load that delays it, and store it twice (DESIGN 6, deadline).
+    ///
+    /// It is not when nothing was answered meanwhile. Otherwise, brokers work on many requests at
+    /// once: to be overtaken by somewhat younger ones proves nothing, but by those that began in the
+    /// second half of its wait, it counts as lost. When there is no other broker to try, even that
+    /// is believed only when one share of the budget is left.
     fn is_queued_there(&self, now: Now, id: OpId, conn: ConnId, since: Instant) -> bool {
         let Some(op) = self.ops.get(id) else {
             return false;
         };
-        let in_time = op.deadline.is_some_and(|deadline| deadline > now.mono);
-        let attempt = op.as_send().and_then(|send| send.attempt.as_ref());
-        let (Some(attempt), Some(link)) = (attempt, self.peers.conns.get(conn)) else {
+        let left = op
+            .deadline
+            .map_or(Duration::ZERO, |d| d.saturating_duration_since(now.mono));
+        let (Some(send), Some(link)) = (op.as_send(), self.peers.conns.get(conn)) else {
             return false;
         };
+        let Some(attempt) = &send.attempt else {
+            return false;
+        };
+        let is_alive = link.answered_at.is_some_and(|at| at > since);
+        if self.config.attempt_timeout != AttemptTimeout::Split || !is_alive || left.is_zero() {
+            return false;
+        }
         let waited = now.mono.saturating_duration_since(attempt.began);
         let overtaken_by = |young: Instant| young.saturating_duration_since(attempt.began);
-        self.config.attempt_timeout == AttemptTimeout::Split
-            && in_time
-            && link.answered_at.is_some_and(|at| at > since)
-            && link
-                .answered_try
-                .is_none_or(|young| overtaken_by(young) <= waited / 2)
+        let is_lost = link
+            .answered_try
+            .is_some_and(|young| overtaken_by(young) > waited / 2);
+        let share = send.prepared.timeout / self.config.retries.saturating_add(1);
+        !is_lost || (left > share && !self.has_other_broker(send, &attempt.broker))
+    }
+
+    /// Whether this send could go to another broker that is not known to be down.
+    fn has_other_broker(&self, send: &Send, than: &str) -> bool {
+        let Some(publish) = self.routes.publish_of(&send.prepared.topic) else {
+            return false;
+        };
+        let is_up = |broker: &Broker| {
+            let address = broker.address.as_ref();
+            address.is_some_and(|address| !self.peers.is_doubtful(address))
+        };
+        let mut others = publish.brokers().iter().filter(|b| &*b.name != than);
+        matches!(send.prepared.target, Target::Any) && others.any(is_up)
     }
 
     fn waited_too_long(&self, now: Now, id: OpId) -> SendError {

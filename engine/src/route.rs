@@ -119,6 +119,11 @@ impl Routes {
         id
     }
 
+    /// What is known of a topic's queues, if they can be sent to.
+    pub(crate) fn publish_of(&self, name: &TopicName) -> Option<&Arc<Publish>> {
+        self.topics.get(*self.by_name.get(name)?)?.usable()
+    }
+
     pub(crate) fn forget(&mut self, id: TopicId) {
         if let Some(topic) = self.topics.remove(id) {
             self.by_name.remove(&topic.name);
