@@ -118,7 +118,7 @@ macro_rules! suite_everywhere {
             suite_everywhere! { @tests $harness, $servers;
                 sending:
                     a_message_is_stored_as_it_was_sent,
-                    enqueued_messages_are_stored_in_the_order_of_asking,
+                    enqueued_messages_are_confirmed_and_stored_once,
                     oneway_messages_are_stored,
                     the_members_of_a_batch_are_stored_with_ids_of_their_own,
                     a_batch_goes_to_the_queue_of_its_key,
@@ -127,7 +127,9 @@ macro_rules! suite_everywhere {
                     binary_headers_carry_every_kind_of_send,
                     messages_at_the_size_limit_are_stored,
                     a_thousand_tasks_at_once_all_get_through,
-                    the_same_message_sent_twice_gets_two_ids;
+                    the_same_message_sent_twice_gets_two_ids,
+                    a_text_file_comes_back_line_by_line,
+                    a_text_file_in_batches_comes_back_line_by_line;
                 placing:
                     a_message_goes_to_the_queue_it_names,
                     a_key_picks_the_queue_that_java_picks,
@@ -233,6 +235,8 @@ macro_rules! suite_in_process {
                     a_silent_broker_leaves_time_for_the_other_one,
                     a_message_may_have_its_own_deadline,
                     the_route_is_part_of_the_budget,
+                    a_busy_broker_keeps_its_requests,
+                    one_lost_answer_among_many_is_tried_again_elsewhere,
                     one_overdue_answer_does_not_hurt_its_neighbours,
                     a_late_answer_is_counted_and_dropped,
                     readiness_has_a_deadline;
