@@ -21,3 +21,7 @@ suite_everywhere!(
     crate::suite::Servers::in_process()
 );
 suite_in_process!(multi_thread_in_process, crate::harness::MultiThread);
+#[cfg(feature = "tls")]
+suite_encrypted!(current_thread_encrypted, crate::harness::CurrentThread);
+#[cfg(feature = "tls")]
+suite_encrypted!(multi_thread_encrypted, crate::harness::MultiThread);

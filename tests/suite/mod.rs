@@ -26,11 +26,16 @@ pub(crate) mod support;
 
 pub(crate) mod bad_input;
 pub(crate) mod cancelling;
+#[cfg(feature = "tls")]
+pub(crate) mod certificates;
 pub(crate) mod connections;
+#[cfg(feature = "tls")]
+pub(crate) mod encrypted;
 pub(crate) mod ending;
 pub(crate) mod name_servers;
 pub(crate) mod placing;
 pub(crate) mod pressure;
+pub(crate) mod proxied;
 pub(crate) mod retrying;
 pub(crate) mod sending;
 pub(crate) mod timing;
@@ -220,6 +225,17 @@ macro_rules! suite_in_process {
                     a_selector_that_chooses_nothing_is_an_error,
                     a_selector_that_chooses_what_does_not_exist_is_an_error,
                     queues_take_turns;
+                proxied:
+                    every_connection_of_a_range_goes_through_the_proxy,
+                    connections_outside_the_range_go_directly,
+                    the_first_range_that_matches_counts,
+                    the_proxy_looks_up_host_names,
+                    user_and_password_are_given_and_checked,
+                    a_proxy_that_wants_a_password_says_so,
+                    a_target_that_the_proxy_refuses_is_an_error_until_it_is_not,
+                    a_dead_proxy_is_an_error_that_names_it,
+                    a_proxy_that_never_answers_is_given_up_in_time,
+                    what_is_no_proxy_is_an_error_that_says_so;
                 retrying:
                     each_retryable_code_leads_to_the_other_broker,
                     a_code_that_is_final_ends_it,
@@ -259,5 +275,31 @@ macro_rules! suite_in_process {
                 crate::suite::$module::$name::<$harness>();
             })+
         })+
+    };
+}
+
+/// Every scenario under TLS, for targets with the feature `tls`: `suite_encrypted!(name, harness type)`.
+#[cfg(feature = "tls")]
+macro_rules! suite_encrypted {
+    ($runtime:ident, $harness:ty) => {
+        mod $runtime {
+            suite_in_process! { @tests $harness;
+                encrypted:
+                    every_kind_of_send_gets_through,
+                    bodies_of_four_mib_get_through,
+                    a_restarted_server_is_reached_again,
+                    a_name_may_be_expected_instead_of_the_address,
+                    each_wrong_certificate_has_its_own_error,
+                    a_wrong_certificate_of_a_name_server_is_named_too,
+                    clients_show_a_certificate_when_they_have_to,
+                    a_plain_server_is_an_error_that_says_so,
+                    a_handshake_without_an_answer_ends_in_time,
+                    garbage_under_tls_ends_the_connection,
+                    each_mode_serves_whom_it_should,
+                    nobody_is_trusted_unless_that_was_asked_for_by_name,
+                    a_broker_killed_under_load_costs_no_message,
+                    a_proxy_may_be_on_the_way;
+            }
+        }
     };
 }
