@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     /// Sends without asking for an answer.
     #[arg(long, conflicts_with = "batch")]
     pub(crate) oneway: bool,
-    /// The most lines between input and output: under way, or waiting for an earlier line's answer.
+    /// The most lines under way. Up to 65536 more may wait for the result of an earlier line, since
+    /// results come in input order.
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     in_flight: u32,
     /// The form of request headers.

@@ -3,6 +3,7 @@
 
 use std::future::ready;
 use std::io::{self, Stdout};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::vec;
@@ -14,7 +15,7 @@ use crate::complain;
 use crate::lines::Line;
 use crate::produce_args::Arguments;
 use crate::produce_report::Report;
-use crate::window::Window;
+use crate::window::{Room, Window};
 
 /// For what is under way at the end; it has come to its own end before.
 const GRACE: Duration = Duration::from_secs(5);
@@ -82,11 +83,12 @@ impl Run {
             let limit = self.producer.settings().max_message_size;
             match self.arguments.message(line, limit) {
                 Ok(message) => {
-                    self.make_room(1, message.body().len()).await;
+                    let room = self.make_room(1, message.body().len()).await;
+                    let (window, producer) = (&mut self.window, &self.producer);
                     if self.arguments.oneway {
-                        self.window.send_oneway(&self.producer, number, message);
+                        window.send_oneway(producer, number, message, room);
                     } else {
-                        self.window.send(&self.producer, number, message).await;
+                        window.send(producer, number, message, room).await;
                     }
                 }
                 Err(why) => self.refuse(number, why).await,
@@ -115,8 +117,9 @@ impl Run {
                 // The lines before it come before it.
                 Ok((message, bytes)) => {
                     self.send_group(&mut group).await;
-                    self.make_room(1, bytes).await;
-                    self.window.send(&self.producer, number, message).await;
+                    let room = self.make_room(1, bytes).await;
+                    let (window, producer) = (&mut self.window, &self.producer);
+                    window.send(producer, number, message, room).await;
                 }
                 Err(why) => {
                     self.send_group(&mut group).await;
@@ -132,10 +135,11 @@ impl Run {
         if group.lines.is_empty() {
             return;
         }
-        self.make_room(group.lines.len(), group.bytes).await;
+        let room = self.make_room(group.lines.len(), group.bytes).await;
+        let (window, producer) = (&mut self.window, &self.producer);
         match Batch::new(group.messages) {
-            Ok(batch) => self.window.send_batch(&self.producer, group.lines, batch),
-            Err(why) => self.window.refuse(group.lines, why.into()),
+            Ok(batch) => window.send_batch(producer, group.lines, batch, room),
+            Err(why) => window.refuse(group.lines, why.into()),
         }
     }
 
@@ -170,9 +174,18 @@ impl Run {
         }
     }
 
-    async fn make_room(&mut self, lines: usize, bytes: usize) {
-        while !self.window.has_room(lines, bytes) {
+    /// Waits until so much more may be under way, while results are reported as they come.
+    async fn make_room(&mut self, lines: usize, bytes: usize) -> Room {
+        while self.window.is_full() {
             self.report_one().await;
+        }
+        let mut room = pin!(self.window.room(lines, bytes));
+        loop {
+            tokio::select! {
+                biased;
+                room = &mut room => return room,
+                () = self.report_one() => {}
+            }
         }
     }
 

@@ -1,85 +1,129 @@
 //! What is under way, oldest first: results come out in the order in which the messages went in.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
 
-use rocketmq_tokio::{Batch, Delivery, Message, Producer, SendError, SendReceipt};
+use rocketmq_tokio::{Batch, Certainty, Message, Producer, SendError};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::produce_report::Outcome;
 
-/// Bodies under way at most, unless a single message or batch is larger. Below the producer's own
-/// bound (100 MiB), so that no message spends its time waiting for room there.
-const BYTES: usize = 64 * 1024 * 1024;
+/// Bodies under way at most, in KiB. Below the producer's own bound (100 MiB), so that no message
+/// spends its time waiting for room there.
+const KIB: usize = 64 * 1024;
+/// Lines that may wait for the result of an earlier one: a slow one does not stop the others at once.
+const WAITING: usize = 64 * 1024;
 
 /// Lines that have no result yet, or wait for the result of an earlier one.
 #[derive(Debug)]
 pub(crate) struct Window {
     flights: VecDeque<Flight>,
-    limit: usize,
+    /// In all flights.
     lines: usize,
-    bytes: usize,
+    /// Most lines under way.
+    limit: usize,
+    line_room: Arc<Semaphore>,
+    kib_room: Arc<Semaphore>,
 }
 
 /// Lines that went together.
 #[derive(Debug)]
 struct Flight {
     lines: Vec<u64>,
-    bytes: usize,
     result: Pending,
 }
 
 #[derive(Debug)]
 enum Pending {
-    Batch(JoinHandle<Result<SendReceipt, SendError>>),
-    Message(Delivery),
-    Oneway(JoinHandle<Result<(), SendError>>),
     Over(SendError),
+    UnderWay(JoinHandle<Outcome>),
+}
+
+/// The right to have lines under way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    _lines: Result<OwnedSemaphorePermit, AcquireError>,
+    _kib: Result<OwnedSemaphorePermit, AcquireError>,
 }
 
 impl Window {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             flights: VecDeque::new(),
-            limit,
             lines: 0,
-            bytes: 0,
+            limit,
+            line_room: Arc::new(Semaphore::new(limit)),
+            kib_room: Arc::new(Semaphore::new(KIB)),
         }
     }
 
-    pub(crate) fn has_room(&self, lines: usize, bytes: usize) -> bool {
-        self.is_empty() || (self.lines + lines <= self.limit && self.bytes + bytes <= BYTES)
+    /// Waits for room. What is larger than the whole window gets the whole window.
+    pub(crate) fn room(&self, lines: usize, bytes: usize) -> impl Future<Output = Room> + use<> {
+        // Both are small enough: the first by its argument's bound, the second by its constant.
+        let lines = lines.min(self.limit) as u32;
+        let kib = bytes.div_ceil(1024).min(KIB) as u32;
+        let (line_room, kib_room) = (self.line_room.clone(), self.kib_room.clone());
+        async move {
+            Room {
+                _lines: line_room.acquire_many_owned(lines).await,
+                _kib: kib_room.acquire_many_owned(kib).await,
+            }
+        }
+    }
+
+    /// Whether the oldest results must be taken before more lines are sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lines >= self.limit + WAITING
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.flights.is_empty()
     }
 
-    /// Sends a message. There is room for it, so this does not wait.
-    pub(crate) async fn send(&mut self, producer: &Producer, line: u64, message: Message) {
-        let bytes = message.body().len();
-        let result = match producer.enqueue(message).await {
-            Ok(delivery) => Pending::Message(delivery),
-            Err(error) => Pending::Over(error),
-        };
-        self.push(vec![line], bytes, result);
+    /// Sends a message; they leave in the order of these calls. There is room, so it does not wait.
+    pub(crate) async fn send(
+        &mut self,
+        producer: &Producer,
+        line: u64,
+        message: Message,
+        room: Room,
+    ) {
+        match producer.enqueue(message).await {
+            Ok(delivery) => self.push(vec![line], room, async { delivery.await.map(Some) }),
+            Err(error) => self.refuse(vec![line], error),
+        }
     }
 
-    pub(crate) fn send_batch(&mut self, producer: &Producer, lines: Vec<u64>, batch: Batch) {
-        let bytes = batch.encoded_len();
-        let sending = tokio::spawn(producer.send_batch(batch));
-        self.push(lines, bytes, Pending::Batch(sending));
+    pub(crate) fn send_batch(
+        &mut self,
+        producer: &Producer,
+        lines: Vec<u64>,
+        batch: Batch,
+        room: Room,
+    ) {
+        let sending = producer.send_batch(batch);
+        self.push(lines, room, async { sending.await.map(Some) });
     }
 
-    pub(crate) fn send_oneway(&mut self, producer: &Producer, line: u64, message: Message) {
-        let bytes = message.body().len();
+    pub(crate) fn send_oneway(
+        &mut self,
+        producer: &Producer,
+        line: u64,
+        message: Message,
+        room: Room,
+    ) {
         let producer = producer.clone();
-        let sending = tokio::spawn(async move { producer.send_oneway(message).await });
-        self.push(vec![line], bytes, Pending::Oneway(sending));
+        let sending = async move { producer.send_oneway(message).await };
+        self.push(vec![line], room, async { sending.await.map(|()| None) });
     }
 
     /// Lines that cannot be sent, in their place among the others.
     pub(crate) fn refuse(&mut self, lines: Vec<u64>, error: SendError) {
-        self.push(lines, 0, Pending::Over(error));
+        self.lines += lines.len();
+        let result = Pending::Over(error);
+        self.flights.push_back(Flight { lines, result });
     }
 
     /// The result of the oldest. Dropping this loses nothing. Without any it never returns.
@@ -87,40 +131,32 @@ impl Window {
         let Some(oldest) = self.flights.front_mut() else {
             return std::future::pending().await;
         };
-        let outcome = oldest.result.outcome().await;
+        let outcome = match &mut oldest.result {
+            Pending::Over(error) => Err(error.clone()),
+            // A task that sends ends with its result, unless the runtime is torn down.
+            Pending::UnderWay(task) => task
+                .await
+                .unwrap_or_else(|_| Err(SendError::closed(Certainty::Unknown))),
+        };
         let lines = std::mem::take(&mut oldest.lines);
         self.lines -= lines.len();
-        self.bytes -= oldest.bytes;
         self.flights.pop_front();
         (lines, outcome)
     }
 
-    fn push(&mut self, lines: Vec<u64>, bytes: usize, result: Pending) {
+    fn push(
+        &mut self,
+        lines: Vec<u64>,
+        room: Room,
+        sending: impl Future<Output = Outcome> + Send + 'static,
+    ) {
         self.lines += lines.len();
-        self.bytes += bytes;
-        self.flights.push_back(Flight {
-            lines,
-            bytes,
-            result,
+        let task = tokio::spawn(async move {
+            let outcome = sending.await;
+            drop(room);
+            outcome
         });
-    }
-}
-
-impl Pending {
-    async fn outcome(&mut self) -> Outcome {
-        match self {
-            Self::Batch(sending) => joined(sending).await.map(Some),
-            Self::Message(delivery) => delivery.await.map(Some),
-            Self::Oneway(sending) => joined(sending).await.map(|()| None),
-            Self::Over(error) => Err(error.clone()),
-        }
-    }
-}
-
-/// A task that sends ends with its result, unless the runtime is torn down.
-async fn joined<T>(sending: &mut JoinHandle<Result<T, SendError>>) -> Result<T, SendError> {
-    match sending.await {
-        Ok(result) => result,
-        Err(_) => Err(SendError::closed(rocketmq_tokio::Certainty::Unknown)),
+        let result = Pending::UnderWay(task);
+        self.flights.push_back(Flight { lines, result });
     }
 }
