@@ -206,7 +206,8 @@ impl Send {
     /// What is known about the message now (DESIGN 6, certainty).
     pub(crate) fn certainty(&self) -> Certainty {
         match self.state {
-            State::InFlight { .. } => Certainty::Unknown,
+            // Its frame was given out and may yet be written.
+            State::InFlight { .. } | State::Writing { .. } => Certainty::Unknown,
             _ => certainty_of(&self.failures),
         }
     }
