@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocketmq_engine::{AttemptTimeout, Certainty, OnTimeout, SendErrorKind};
 use rocketmq_proto::Message;
-use rocketmq_testkit::{Fault, FaultRule, Listening};
+use rocketmq_testkit::{Fault, FaultRule, Listening, TopicConfig};
 
 use super::support::{
     TOPIC, assert_says, assert_works, bodies, cluster, eventually, is_at_rest, message, on_time,
@@ -92,6 +92,58 @@ pub(crate) fn the_route_is_part_of_the_budget<H: Harness>() {
     assert_says(&error, &[TOPIC, &cluster.name_server_list()]);
     cluster.name_server(0).listen(Listening::Open).unwrap();
     eventually("it works again", || producer.send(message("now")).is_ok());
+}
+
+pub(crate) fn a_busy_broker_keeps_its_requests<H: Harness>() {
+    let cluster = cluster(2);
+    let harness = H::new();
+    let producer = producer_with(&harness, &cluster, |config| {
+        config.send_timeout = 3 * SHORT;
+    });
+    let queue = producer.publish_queues(TOPIC).unwrap().remove(0);
+    let broker = cluster.broker_named(&queue.broker).unwrap();
+    // Answers trickle in over twice the share of one try; in the order of asking, then in reverse.
+    let steps = || (1..=20).map(|step| step * SHORT / 10);
+    for delays in [steps().collect(), steps().rev().collect::<Vec<_>>()] {
+        for delay in delays {
+            let late = FaultRule::new(Fault::Delay(delay)).sends().times(1);
+            broker.inject(late).unwrap();
+        }
+        let enqueue = |at: i32| producer.enqueue(message(at.to_string()).to(queue.clone()));
+        let deliveries: Vec<_> = (0..20).map(|at| enqueue(at).unwrap()).collect();
+        for delivery in deliveries {
+            assert_eq!(delivery.wait().unwrap().attempts, 1);
+        }
+    }
+    assert_eq!(bodies(&cluster, TOPIC).len(), 40, "nothing is stored twice");
+}
+
+pub(crate) fn one_lost_answer_among_many_is_tried_again_elsewhere<H: Harness>() {
+    let cluster = cluster(2);
+    let harness = H::new();
+    let producer = producer_with(&harness, &cluster, |config| {
+        config.send_timeout = 3 * SHORT;
+    });
+    for broker in cluster.brokers() {
+        let lost = FaultRule::new(Fault::NeverAnswer).topic("lost").sends();
+        broker.create_topic("lost", TopicConfig::new(1));
+        broker.inject(lost.times(1)).unwrap();
+    }
+    cluster.broker(1).clear_faults();
+    let mut tries = Vec::new();
+    // One of the two begins on the broker that loses it.
+    for at in 0..2 {
+        let body = at.to_string();
+        let lost = producer.enqueue(Message::new("lost", body)).unwrap();
+        while producer.stats().in_flight > 0 {
+            producer.send(message("beside it")).unwrap();
+        }
+        tries.push(lost.wait().unwrap().attempts);
+    }
+    tries.sort_unstable();
+    assert_eq!(tries, [1, 2]);
+    assert_eq!(bodies(&cluster, "lost").len(), 3);
+    assert_eq!(producer.stats().connections_lost, 0);
 }
 
 pub(crate) fn one_overdue_answer_does_not_hurt_its_neighbours<H: Harness>() {
