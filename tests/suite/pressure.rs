@@ -148,7 +148,8 @@ pub(crate) fn no_room_in_time_is_an_error_that_says_so<H: Harness>() {
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, |config| config.max_in_flight = 1);
     producer.ready(TOPIC).unwrap();
-    let rule = FaultRule::new(Fault::Delay(Duration::from_secs(1)));
+    // Shorter than the third of the budget after which a silent broker is given up.
+    let rule = FaultRule::new(Fault::Delay(Duration::from_millis(700)));
     cluster.broker(0).inject(rule.sends().times(1)).unwrap();
     let taken = producer.enqueue(message("takes all room")).unwrap();
 
