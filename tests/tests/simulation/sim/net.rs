@@ -1,0 +1,494 @@
+//! The network: dials, bytes on their way, and all that can go wrong with them.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rocketmq_engine::{CloseCause, ConnId, Endpoint, Frame, FrameSeq, Input};
+use rocketmq_testkit::{Action, ClusterState, PeerId, ServerNow};
+
+use super::wire::{Fuse, Outgoing, Phase, Wire};
+use super::world::{Event, World};
+
+pub(super) struct Net {
+    pub(super) servers: Vec<ServerPort>,
+    pub(super) wires: BTreeMap<u64, Wire>,
+    /// The wires of connections that the engine holds.
+    pub(super) conns: BTreeMap<ConnId, u64>,
+    /// How many connections there ever were.
+    pub(super) dials: u64,
+}
+
+/// Where a server listens.
+pub(super) struct ServerPort {
+    pub(super) address: SocketAddr,
+    /// The broker's name; `None` for a name server.
+    pub(super) broker: Option<String>,
+    pub(super) is_up: bool,
+}
+
+pub(super) enum NetEvent {
+    ClientSeesEnd(u64, CloseCause),
+    Dialled(u64, Result<(), ErrorKind>),
+    /// The driver reports what it has written.
+    Flushed(u64),
+    Pump(u64),
+    ServerSeesEnd(u64),
+    ServerWrites(u64, Bytes),
+    Stale(ConnId, Stale),
+    ToClient(u64, Bytes),
+    ToServer(u64, Bytes),
+}
+
+/// News of a connection that is over for the engine.
+#[derive(Clone, Copy)]
+pub(super) enum Stale {
+    Closed,
+    Connected,
+    Failed,
+    Flushed,
+    Received,
+}
+
+impl Net {
+    pub(super) fn new(cluster: &ClusterState) -> Self {
+        let port = |address, broker| ServerPort {
+            address,
+            broker,
+            is_up: true,
+        };
+        let name_servers = cluster.name_servers().iter();
+        let brokers = cluster.brokers().iter();
+        let servers = name_servers
+            .map(|server| port(server.address(), None))
+            .chain(brokers.map(|broker| {
+                let config = broker.config();
+                port(config.address, Some(config.name.clone()))
+            }));
+        Self {
+            servers: servers.collect(),
+            wires: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            dials: 0,
+        }
+    }
+}
+
+impl World {
+    /// The engine wants a connection.
+    pub(super) fn dial(&mut self, conn: ConnId, to: &Endpoint, by: Duration) -> Result<(), String> {
+        let address = to.to_string();
+        let known = |port: &ServerPort| port.address.to_string() == address;
+        let Some(server) = self.net.servers.iter().position(known) else {
+            return Err(format!("{conn} is dialled to {to}, which is no server"));
+        };
+        if by < self.now {
+            return Err(format!("{conn} is to be dialled by a time that is over"));
+        }
+        let twice = self.net.conns.values().any(|wire| {
+            let wire = &self.net.wires[wire];
+            wire.server == server && wire.phase == Phase::Dialling
+        });
+        if twice {
+            return Err(format!("{to} is dialled twice at once"));
+        }
+        self.net.dials += 1;
+        let id = self.net.dials;
+        let weather = self.weather;
+        let fuse = self.draw_fuse();
+        let wire = Wire::new(conn, server, fuse);
+        self.net.wires.insert(id, wire);
+        if self.net.conns.insert(conn, id).is_some() {
+            return Err(format!("{conn} is dialled though it exists"));
+        }
+        let left = by - self.now;
+        let (after, result) = if !self.net.servers[server].is_up || self.rng.chance(weather.refused)
+        {
+            (self.delay(), Err(ErrorKind::ConnectionRefused))
+        } else if self.rng.chance(weather.ignored) {
+            // The driver may report it itself, or leave it to the engine's own deadline.
+            let after = if self.rng.chance(500) { left } else { 3 * left };
+            (after, Err(ErrorKind::TimedOut))
+        } else if self.rng.chance(weather.slow) {
+            (self.rng.time(left * 3 / 2), Ok(()))
+        } else {
+            (self.delay(), Ok(()))
+        };
+        self.schedule(after, Event::Net(NetEvent::Dialled(id, result)));
+        Ok(())
+    }
+
+    /// The engine gives a frame to write.
+    pub(super) fn transmit(&mut self, conn: ConnId, frame: Frame) -> Result<(), String> {
+        let Some(&id) = self.net.conns.get(&conn) else {
+            return Err(format!("a frame for {conn}, which does not exist"));
+        };
+        self.book_frame(id, &frame)?;
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return Err(format!("{conn} has no wire"));
+        };
+        if wire.phase != Phase::Open {
+            return Err(format!("a frame for {conn}, which is not connected"));
+        }
+        if frame.seq != FrameSeq(wire.given.0 + 1) {
+            let given = wire.given.0;
+            return Err(format!("{conn}: frame {} after {given}", frame.seq.0));
+        }
+        wire.given = frame.seq;
+        wire.outbox.push_back(Outgoing::new(&frame));
+        if !wire.is_pumping {
+            wire.is_pumping = true;
+            let after = self.rng.time(Duration::from_micros(50)) + self.draw_stall();
+            self.schedule(after, Event::Net(NetEvent::Pump(id)));
+        }
+        Ok(())
+    }
+
+    /// The engine closes a connection, or stops dialling it.
+    pub(super) fn hang_up(&mut self, conn: ConnId) -> Result<(), String> {
+        let Some(id) = self.net.conns.remove(&conn) else {
+            return Err(format!("{conn} is closed though it does not exist"));
+        };
+        self.leave(id);
+        self.draw_stale(conn);
+        Ok(())
+    }
+
+    pub(super) fn net_event(&mut self, event: NetEvent) -> Result<(), String> {
+        match event {
+            NetEvent::ClientSeesEnd(id, cause) => self.client_sees_end(id, cause),
+            NetEvent::Dialled(id, result) => self.dialled(id, result),
+            NetEvent::Flushed(id) => self.report(id),
+            NetEvent::Pump(id) => self.pump(id),
+            NetEvent::ServerSeesEnd(id) => self.server_sees_end(id),
+            NetEvent::ServerWrites(id, bytes) => self.server_writes(id, &bytes),
+            NetEvent::Stale(conn, stale) => return self.stale(conn, stale),
+            NetEvent::ToClient(id, bytes) => self.arrive_at_client(id, &bytes),
+            NetEvent::ToServer(id, bytes) => self.arrive_at_server(id, &bytes),
+        }
+        Ok(())
+    }
+
+    /// Before a tick, the driver reports all that was written.
+    pub(super) fn report_written(&mut self) {
+        let ids: Vec<u64> = self.net.conns.values().copied().collect();
+        for id in ids {
+            self.report(id);
+        }
+    }
+
+    /// Both ends of a connection see that it is broken, each in its time.
+    pub(super) fn break_wire(&mut self, id: u64) {
+        let (at_client, at_server) = (self.delay(), self.delay());
+        let cause = CloseCause::Failed(ErrorKind::ConnectionReset);
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        wire.is_broken = true;
+        self.schedule(at_client, Event::Net(NetEvent::ClientSeesEnd(id, cause)));
+        self.schedule(at_server, Event::Net(NetEvent::ServerSeesEnd(id)));
+    }
+
+    pub(super) fn delay(&mut self) -> Duration {
+        let most = self.weather.delay;
+        Duration::from_micros(50) + self.rng.time(most)
+    }
+
+    fn draw_stall(&mut self) -> Duration {
+        if self.rng.chance(self.weather.stalls) {
+            self.rng.time(Duration::from_millis(800))
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn draw_fuse(&mut self) -> Option<Fuse> {
+        let length = self.rng.pick(&[30, 600, 3_000]);
+        let at = self.rng.below(length);
+        if self.rng.chance(self.weather.breaks) {
+            Some(Fuse::Break(at))
+        } else if self.rng.chance(self.weather.silences) {
+            Some(Fuse::Silence(at))
+        } else {
+            None
+        }
+    }
+
+    fn draw_stale(&mut self, conn: ConnId) {
+        if !self.rng.chance(self.weather.stale) {
+            return;
+        }
+        for _ in 0..2 {
+            let stale = self.rng.pick(&[
+                Stale::Closed,
+                Stale::Connected,
+                Stale::Failed,
+                Stale::Flushed,
+                Stale::Received,
+            ]);
+            let after = self.delay();
+            self.schedule(after, Event::Net(NetEvent::Stale(conn, stale)));
+        }
+    }
+
+    fn dialled(&mut self, id: u64, result: Result<(), ErrorKind>) {
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        if !wire.client_is_there || wire.phase != Phase::Dialling {
+            return;
+        }
+        let (conn, server) = (wire.conn, wire.server);
+        let result = match result {
+            Ok(()) if !self.net.servers[server].is_up => Err(ErrorKind::ConnectionRefused),
+            result => result,
+        };
+        match result {
+            Ok(()) => {
+                wire.phase = Phase::Open;
+                wire.server_is_there = true;
+                self.feed(Input::Connected(conn));
+            }
+            Err(kind) => {
+                self.net.wires.remove(&id);
+                self.net.conns.remove(&conn);
+                self.feed(Input::ConnectFailed(conn, kind.into()));
+            }
+        }
+    }
+
+    /// The driver writes as much as the socket takes.
+    fn pump(&mut self, id: u64) {
+        let most = if self.weather.chopped {
+            self.rng.within(1, 400)
+        } else {
+            64 * 1024
+        };
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        wire.is_pumping = false;
+        if !wire.client_is_there || wire.is_broken {
+            return;
+        }
+        let (bytes, finished) = wire.write(most);
+        let burnt = wire.burn(bytes.len());
+        let more = !wire.outbox.is_empty() && !bytes.is_empty() && !wire.is_broken;
+        wire.is_pumping = more;
+        if !bytes.is_empty() {
+            let at = self.arrival(id, true);
+            self.schedule_at(at, NetEvent::ToServer(id, bytes));
+        }
+        if finished.wants_report || (finished.any && self.plan.eager_reports) {
+            let late = self.rng.time(Duration::from_micros(300));
+            self.schedule(late, Event::Net(NetEvent::Flushed(id)));
+        }
+        if burnt {
+            return self.break_wire(id);
+        }
+        if more {
+            let after = self.delay() / 4 + self.draw_stall();
+            self.schedule(after, Event::Net(NetEvent::Pump(id)));
+        }
+    }
+
+    /// When bytes given to a wire now are at its other end: never before those given earlier.
+    fn arrival(&mut self, id: u64, to_server: bool) -> Duration {
+        let at = self.now + self.delay();
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return at;
+        };
+        let last = if to_server {
+            &mut wire.last_to_server
+        } else {
+            &mut wire.last_to_client
+        };
+        *last = at.max(*last);
+        *last
+    }
+
+    fn report(&mut self, id: u64) {
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        if wire.client_is_there && wire.written > wire.reported {
+            wire.reported = wire.written;
+            let (conn, seq) = (wire.conn, wire.written);
+            self.feed(Input::Flushed(conn, seq));
+        }
+    }
+
+    fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) {
+        let now = ServerNow {
+            unix_ms: self.unix_ms(),
+        };
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        if !wire.server_is_there || wire.is_silent {
+            return;
+        }
+        let address = self.net.servers[wire.server].address;
+        let peer = SocketAddr::from(([10, 0, 2, 1], 40_000 + (id % 20_000) as u16));
+        wire.at_server.extend_from_slice(bytes);
+        let mut actions = Vec::new();
+        let whole = loop {
+            match wire.decoder.next_frame(&mut wire.at_server) {
+                Ok(Some(frame)) => {
+                    let conn = PeerId(id);
+                    let cluster = &mut self.cluster;
+                    cluster.on_frame(now, address, conn, peer, &frame, &mut actions);
+                }
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        for action in actions {
+            self.act(action);
+        }
+        if !whole {
+            self.end_at_server(id);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Close { conn } => self.end_at_server(conn.0),
+            Action::Register(_) => {}
+            Action::ResetAfter { conn, bytes } => {
+                self.server_writes(conn.0, &bytes);
+                self.end_at_server(conn.0);
+            }
+            Action::Write { conn, bytes, after } if after.is_zero() => {
+                self.server_writes(conn.0, &bytes);
+            }
+            Action::Write { conn, bytes, after } => {
+                let event = NetEvent::ServerWrites(conn.0, bytes);
+                self.schedule(after, Event::Net(event));
+            }
+        }
+    }
+
+    fn server_writes(&mut self, id: u64, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let most = if self.weather.chopped {
+                self.rng.within(1, 300)
+            } else {
+                rest.len()
+            };
+            let Some(wire) = self.net.wires.get_mut(&id) else {
+                return;
+            };
+            if !wire.server_is_there || wire.is_silent || wire.is_broken {
+                return;
+            }
+            let piece = wire.up_to_the_fuse(most.min(rest.len()));
+            let burnt = wire.burn(piece);
+            let part = Bytes::copy_from_slice(&rest[..piece]);
+            rest = &rest[piece..];
+            let at = self.arrival(id, false);
+            self.schedule_at(at, NetEvent::ToClient(id, part));
+            if burnt {
+                return self.break_wire(id);
+            }
+        }
+    }
+
+    fn arrive_at_client(&mut self, id: u64, bytes: &[u8]) {
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        if !wire.client_is_there || bytes.is_empty() {
+            return;
+        }
+        let conn = wire.conn;
+        let mut buffer = std::mem::replace(&mut wire.at_client, BytesMut::new());
+        buffer.extend_from_slice(bytes);
+        self.feed(Input::Received(conn, &mut buffer));
+        if let Some(wire) = self.net.wires.get_mut(&id) {
+            wire.at_client = buffer;
+        }
+    }
+
+    /// The server closes: what it wrote before still arrives.
+    fn end_at_server(&mut self, id: u64) {
+        self.server_sees_end(id);
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        wire.is_broken = true;
+        let at = self.arrival(id, false);
+        let cause = CloseCause::PeerClosed;
+        self.schedule_at(at, NetEvent::ClientSeesEnd(id, cause));
+    }
+
+    fn server_sees_end(&mut self, id: u64) {
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        if std::mem::replace(&mut wire.server_is_there, false) {
+            let address = self.net.servers[wire.server].address;
+            self.cluster.on_closed(address, PeerId(id));
+        }
+        self.forget_ended(id);
+    }
+
+    fn client_sees_end(&mut self, id: u64, cause: CloseCause) {
+        let Some(wire) = self.net.wires.get(&id) else {
+            return;
+        };
+        let conn = wire.conn;
+        if !wire.client_is_there {
+            return;
+        }
+        self.report(id);
+        // The report may have made the engine close it.
+        if !self.net.conns.contains_key(&conn) || !self.engine.has_conn(conn) {
+            return;
+        }
+        self.net.conns.remove(&conn);
+        self.leave(id);
+        self.feed(Input::Closed(conn, cause));
+        self.draw_stale(conn);
+    }
+
+    /// The client's end is gone; the server will notice.
+    fn leave(&mut self, id: u64) {
+        let at = self.arrival(id, true);
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
+        wire.client_is_there = false;
+        wire.outbox.clear();
+        if wire.phase == Phase::Open {
+            self.schedule_at(at, NetEvent::ServerSeesEnd(id));
+        }
+        self.forget_ended(id);
+    }
+
+    fn forget_ended(&mut self, id: u64) {
+        let wire = self.net.wires.get(&id);
+        if wire.is_some_and(|wire| !wire.client_is_there && !wire.server_is_there) {
+            self.net.wires.remove(&id);
+        }
+    }
+
+    /// News of what is no longer there must change nothing.
+    fn stale(&mut self, conn: ConnId, stale: Stale) -> Result<(), String> {
+        let mut junk = BytesMut::from(&[0x7F, 1, 2, 3, 4, 5, 6, 7, 8][..]);
+        self.feed(match stale {
+            Stale::Closed => Input::Closed(conn, CloseCause::PeerClosed),
+            Stale::Connected => Input::Connected(conn),
+            Stale::Failed => Input::ConnectFailed(conn, ErrorKind::Other.into()),
+            Stale::Flushed => Input::Flushed(conn, FrameSeq(u64::MAX)),
+            Stale::Received => Input::Received(conn, &mut junk),
+        });
+        match self.engine.poll_output() {
+            Some(output) => Err(format!("news of {conn}, which is over, led to {output:?}")),
+            None => Ok(()),
+        }
+    }
+}

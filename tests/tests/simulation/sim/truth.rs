@@ -1,0 +1,279 @@
+//! What must be true in the end, with the servers' own stores as witness.
+
+use std::collections::BTreeMap;
+
+use rocketmq_engine::proto::{RequestCode, StoredMessage, property};
+use rocketmq_engine::{Certainty, Frame, Outcome, Retry, SendReceipt};
+
+use rocketmq_testkit::ServerNow;
+
+use super::book::{Carried, End, Expected, Place, Record, What};
+use super::frames;
+use super::workload::STABLE;
+use super::world::World;
+
+/// A message as a broker has it.
+struct Copy {
+    broker: String,
+    message: StoredMessage,
+}
+
+impl World {
+    /// Enters a frame that leaves, and checks what every frame has to be.
+    pub(super) fn book_frame(&mut self, id: u64, frame: &Frame) -> Result<(), String> {
+        let wire = &self.net.wires[&id];
+        let broker = &self.net.servers[wire.server].broker;
+        let seen = frames::read(frame)?;
+        if wire.given.0 == 0 && broker.is_some() {
+            // PROTOCOL E.3: at once, or the broker could not call back.
+            let code = RequestCode(seen.code);
+            if code != RequestCode::HEART_BEAT {
+                return Err(format!("the first frame to a broker is {code}"));
+            }
+        }
+        let Some(send) = seen.send else { return Ok(()) };
+        if broker.as_deref() != Some(send.broker.as_str()) {
+            return Err(format!("a frame for {} goes to {broker:?}", send.broker));
+        }
+        if send.born_timestamp != self.unix_ms() as i64 {
+            return Err(format!("a frame is born at {}", send.born_timestamp));
+        }
+        let first = send.unique_keys.first();
+        let Some(index) = first.and_then(|key| self.book.by_key.get(key)) else {
+            return Err(format!("a frame carries {first:?}, which nobody sent"));
+        };
+        let record = &mut self.book.records[*index];
+        let own = record.messages.iter().map(|message| &message.unique_key);
+        if !own.eq(&send.unique_keys) {
+            return Err(format!("a frame carries {:?}", send.unique_keys));
+        }
+        if record.end.is_some() || !record.admitted {
+            return Err(format!("{first:?} is sent out of its time"));
+        }
+        self.book.turns += 1;
+        record.carried.push(Carried {
+            turn: self.book.turns,
+            wire: id,
+            broker: send.broker,
+            queue_id: send.queue_id,
+        });
+        Ok(())
+    }
+
+    /// The application closed the producer, and time enough has passed.
+    pub(super) fn check_closed(&self) -> Result<(), String> {
+        if !self.engine.is_closed() {
+            return Err("the producer is not closed after its shutdown".to_owned());
+        }
+        Ok(())
+    }
+
+    /// When nothing happens any more.
+    pub(super) fn check_end(&self) -> Result<(), String> {
+        if let Some((op, record)) = self.book.live().next() {
+            return Err(format!("{op}, a {:?}, never completed", record.what));
+        }
+        let stats = self.engine.stats();
+        let left = stats.in_flight + stats.oneway_in_flight + stats.in_flight_bytes;
+        if left > 0 || stats.connections > 0 {
+            return Err(format!("something is left in the engine: {stats:?}"));
+        }
+        if let Some(conn) = self.net.conns.keys().next() {
+            return Err(format!("{conn} was never closed"));
+        }
+        let now = ServerNow {
+            unix_ms: self.unix_ms(),
+        };
+        for broker in self.cluster.brokers() {
+            if let Some(client) = broker.clients(now).first() {
+                let name = &broker.config().name;
+                return Err(format!("{name} still knows {client:?}"));
+            }
+        }
+        self.check_order()?;
+        let copies = self.copies();
+        for key in copies.keys() {
+            if !self.book.by_key.contains_key(key) {
+                return Err(format!("{key} is stored, but nobody sent it"));
+            }
+        }
+        self.book
+            .records
+            .iter()
+            .try_for_each(|record| self.check_record(record, &copies))
+    }
+
+    fn copies(&self) -> BTreeMap<String, Vec<Copy>> {
+        let mut copies: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
+        for broker in self.cluster.brokers() {
+            for message in broker.messages() {
+                let key = message.properties.get(property::UNIQ_KEY);
+                let key = key.unwrap_or_default().to_owned();
+                let broker = broker.config().name.clone();
+                copies
+                    .entry(key)
+                    .or_default()
+                    .push(Copy { broker, message });
+            }
+        }
+        copies
+    }
+
+    fn check_record(
+        &self,
+        record: &Record,
+        copies: &BTreeMap<String, Vec<Copy>>,
+    ) -> Result<(), String> {
+        for (place, expected) in record.messages.iter().enumerate() {
+            let key = &expected.unique_key;
+            let copies = copies.get(key).map_or(&[][..], Vec::as_slice);
+            let said = |why: String| format!("{key}: {why}");
+            self.check_copies(record, expected, copies).map_err(said)?;
+            match &record.end {
+                None => return Err(said("it never ended".to_owned())),
+                Some(End::Abandoned | End::Refused) if !copies.is_empty() => {
+                    return Err(said("it was given back, but is stored".to_owned()));
+                }
+                Some(End::Outcome(Outcome::Sent(receipt))) => {
+                    check_receipt(record, place, receipt, copies).map_err(said)?;
+                }
+                Some(End::Outcome(Outcome::Failed(error)))
+                    if error.certainty() != Certainty::Unknown && !copies.is_empty() =>
+                {
+                    let text = format!("{}, but it is stored: {error:?}", error.certainty());
+                    return Err(said(text));
+                }
+                Some(End::Abandoned | End::Outcome(_) | End::Refused) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_copies(
+        &self,
+        record: &Record,
+        expected: &Expected,
+        copies: &[Copy],
+    ) -> Result<(), String> {
+        // None of the faults stores anything twice by itself.
+        let once = self.config.retry == Retry::NotAfterWrite
+            && !self.config.retry_other_broker_when_not_stored;
+        if once && copies.len() > 1 {
+            return Err(format!("stored {} times", copies.len()));
+        }
+        if copies.len() > record.carried.len() {
+            return Err(format!("sent less often than stored, {}", copies.len()));
+        }
+        for Copy { broker, message } in copies {
+            let body = message.decompressed_body(1 << 20);
+            let body = body.map_err(|error| error.to_string())?;
+            let text = |name| message.properties.get(name).unwrap_or_default();
+            let is_equal = message.topic == record.topic
+                && body == expected.body
+                && text(property::TAGS) == expected.tag
+                && text(property::KEYS) == expected.key
+                && message.flag == expected.flag;
+            if !is_equal {
+                return Err(format!("stored otherwise than sent: {message:?}"));
+            }
+            let carried = record
+                .carried
+                .iter()
+                .any(|c| c.broker == *broker && c.queue_id == message.queue_id);
+            if !carried {
+                let queue = message.queue_id;
+                return Err(format!("on queue {queue} of {broker}, where it never went"));
+            }
+        }
+        self.check_place(record)
+    }
+
+    /// Whoever says where, is obeyed at every try.
+    fn check_place(&self, record: &Record) -> Result<(), String> {
+        let (broker, queue_id) = match &record.place {
+            Place::Any => return Ok(()),
+            Place::Queue(broker, queue_id) => (broker.clone(), *queue_id),
+            Place::Hash(hash) if record.topic == STABLE && !self.routes_shaken => {
+                // Java: Math.abs(hash % n), over all brokers' queues in the order of their names.
+                let queues = self.plan.stable_queues;
+                let all = queues * self.plan.brokers as i32;
+                let index = (hash % all).abs();
+                let broker = &self.cluster.brokers()[(index / queues) as usize];
+                (broker.config().name.clone(), index % queues)
+            }
+            Place::Hash(_) => return Ok(()),
+            Place::Select => match record.carried.first() {
+                Some(first) if record.topic == STABLE && !self.routes_shaken => {
+                    (first.broker.clone(), first.queue_id)
+                }
+                _ => return Ok(()),
+            },
+        };
+        for carried in &record.carried {
+            if carried.broker != broker || carried.queue_id != queue_id {
+                return Err(format!(
+                    "for queue {queue_id} of {broker}, but sent to queue {} of {}",
+                    carried.queue_id, carried.broker
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages for one queue leave in the order of the calls, as far as each left only once
+    /// (DESIGN 6, order).
+    fn check_order(&self) -> Result<(), String> {
+        let mut arrived: BTreeMap<_, Vec<(usize, usize)>> = BTreeMap::new();
+        for (index, record) in self.book.records.iter().enumerate() {
+            let attempts = match &record.end {
+                Some(End::Outcome(Outcome::Sent(receipt))) => receipt.attempts,
+                _ => continue,
+            };
+            let fixed = matches!(record.place, Place::Queue(..));
+            if let (What::Send, true, 1, [carried]) =
+                (record.what, fixed, attempts, &record.carried[..])
+            {
+                let queue = (
+                    carried.wire,
+                    &record.topic,
+                    &carried.broker,
+                    carried.queue_id,
+                );
+                let turns = arrived.entry(queue).or_default();
+                turns.push((index, carried.turn));
+            }
+        }
+        for (queue, turns) in arrived {
+            if !turns.is_sorted_by_key(|(_, turn)| *turn) {
+                return Err(format!("sent out of turn on {queue:?}: {turns:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_receipt(
+    record: &Record,
+    place: usize,
+    receipt: &SendReceipt,
+    copies: &[Copy],
+) -> Result<(), String> {
+    let keys: Vec<_> = record.messages.iter().map(|m| &*m.unique_key).collect();
+    if receipt.message_id != keys.join(",") {
+        return Err(format!("confirmed as {}", receipt.message_id));
+    }
+    let offset = receipt.queue_offset + place as i64;
+    let confirmed = copies.iter().find(|copy| {
+        copy.broker == *receipt.queue.broker
+            && copy.message.queue_id == receipt.queue.id
+            && copy.message.queue_offset == offset
+    });
+    let Some(confirmed) = confirmed else {
+        return Err(format!("confirmed, but not stored there: {receipt:?}"));
+    };
+    let id = confirmed.message.offset_message_id().to_string();
+    if receipt.offset_message_id.split(',').nth(place) != Some(&id) {
+        return Err(format!("confirmed as {receipt:?}, stored as {id}"));
+    }
+    Ok(())
+}
