@@ -15,7 +15,7 @@ use rocketmq_proto::{Batch, Message};
 use rocketmq_testkit::{Cluster, Listening, SocksProxy, Tls, TlsMode, TlsVersion};
 
 use super::certificates::{Authority, Identity};
-use super::proxied::{rule, through};
+use super::proxied::{cut, rule, through};
 use super::support::{
     PATIENCE, TOPIC, assert_says, assert_works, bodies, cluster_with, eventually, is_at_rest,
     message, producer, producer_with, within,
@@ -332,7 +332,7 @@ pub(crate) fn a_proxy_may_be_on_the_way<H: Harness>() {
 
     let stranger = Authority::new("stranger");
     cluster.broker(0).set_tls(Some(tls(&stranger.server(HERE))));
-    proxy.close_connections();
+    cut(&producer, &proxy, &cluster);
     broker_refuses(&producer, TlsFailure::UnknownRoot, "no root");
     assert!(proxy.targets().len() > 2);
 }

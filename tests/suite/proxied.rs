@@ -5,14 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use rocketmq_engine::{
-    AttemptFailure, Certainty, Config, DialError, Endpoint, ProxyFailure, ProxyRule,
+    AttemptFailure, Certainty, Config, DialError, Endpoint, Event, ProxyFailure, ProxyRule,
 };
 use rocketmq_testkit::{Cluster, SocksProxy};
 
 use super::support::{
-    assert_says, assert_works, cluster, is_at_rest, message, producer_with, within,
+    PATIENCE, assert_says, assert_works, cluster, is_at_rest, message, producer_with, within,
 };
-use super::{Harness, Producer};
+use super::{Events, Harness, Producer};
 
 const EVERYWHERE: &str = "0.0.0.0/0";
 /// The budget of a send that must fail.
@@ -103,10 +103,10 @@ pub(crate) fn a_target_that_the_proxy_refuses_is_an_error_until_it_is_not<H: Har
     let proxy = SocksProxy::start().unwrap();
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, through(&[rule(EVERYWHERE, &proxy)]));
-    producer.publish_queues("orders").unwrap();
     for (code, words) in [(2, "its rules forbid it"), (5, "connection refused")] {
+        assert_works(&producer, &cluster);
         proxy.refuse(Some(code));
-        proxy.close_connections();
+        cut(&producer, &proxy, &cluster);
         let error = within(BUDGET, || producer.send(message("lost"))).unwrap_err();
         assert_says(&error, &["the proxy could not connect", words]);
         assert_eq!(error.certainty(), Certainty::NotSent, "{error:?}");
@@ -118,8 +118,8 @@ pub(crate) fn a_target_that_the_proxy_refuses_is_an_error_until_it_is_not<H: Har
         );
         assert!(is_at_rest(&producer), "{:?}", producer.stats());
         proxy.refuse(None);
-        assert_works(&producer, &cluster);
     }
+    assert_works(&producer, &cluster);
 }
 
 pub(crate) fn a_dead_proxy_is_an_error_that_names_it<H: Harness>() {
@@ -158,6 +158,15 @@ pub(crate) fn what_is_no_proxy_is_an_error_that_says_so<H: Harness>() {
         let error = within(BUDGET, || producer.send(message("lost"))).unwrap_err();
         assert_says(&error, &[words]);
     }
+}
+
+/// Cuts all connections; the producer knows it when this returns.
+pub(crate) fn cut<P: Producer>(producer: &P, proxy: &SocksProxy, cluster: &Cluster) {
+    let mut events = producer.events();
+    let broker = cluster.broker(0).addr().to_string();
+    proxy.close_connections();
+    let is_over = |event: Event| matches!(event, Event::Disconnected { address, .. } if address.as_str() == broker);
+    while !is_over(events.next_within(PATIENCE).unwrap()) {}
 }
 
 fn failure_of(cause: &AttemptFailure) -> Option<ProxyFailure> {

@@ -325,3 +325,48 @@ impl fmt::Debug for TlsConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_used_are_refused_with_a_reason() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let pem = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap()
+            .pem();
+        let with_root = || TlsConfig::builder().roots_pem(pem.clone());
+        let rows = [
+            (TlsConfig::builder(), "there is no root certificate"),
+            (TlsConfig::builder().roots_pem("text"), "a root certificate"),
+            (with_root().server_name("no name!"), "`no name!` is neither"),
+            (
+                with_root().client_certificate_pem("text", other.clone()),
+                "the client certificate cannot be read",
+            ),
+            (
+                with_root().client_certificate_pem(pem.clone(), "text"),
+                "private key cannot be read",
+            ),
+            (
+                with_root().client_certificate_pem(pem.clone(), other),
+                "the client certificate cannot be used",
+            ),
+        ];
+        for (builder, words) in rows {
+            let text = builder.build().unwrap_err().to_string();
+            assert!(text.contains(words), "no {words:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let builder = TlsConfig::builder().client_certificate_pem("chain", "geheim");
+        let bytes = format!("{:?}", b"geheim");
+        let text = format!("{builder:?}");
+        assert!(!text.contains("geheim") && !text.contains(&bytes));
+    }
+}

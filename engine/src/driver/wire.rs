@@ -250,3 +250,7 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, feature = "tls"))]
+#[path = "wire_tests.rs"]
+mod tests;
