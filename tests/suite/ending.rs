@@ -232,7 +232,9 @@ pub(crate) fn when_the_runtime_is_dropped_before_a_route_is_known_every_send_end
     harness.abort();
     for send in sends {
         let error = send.wait().unwrap_err();
-        assert_eq!(error.kind(), SendErrorKind::Closed);
+        // A runtime drops its tasks in any order; that of the connection may be the first.
+        let kinds = [SendErrorKind::Closed, SendErrorKind::NameServer];
+        assert!(kinds.contains(&error.kind()), "{error:?}");
         assert_eq!(error.certainty(), Certainty::NotSent);
     }
     assert!(is_at_rest(&producer), "{:?}", producer.stats());
