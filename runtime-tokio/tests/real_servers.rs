@@ -6,6 +6,8 @@
 //!
 //! Without `ROCKETMQ_NAMESRV` in the environment every test says so and passes.
 
+#[path = "../../tests/suite/asynchronous.rs"]
+mod asynchronous;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/reader.rs"]

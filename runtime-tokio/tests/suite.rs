@@ -1,6 +1,8 @@
 //! The behaviour suite on tokio, over real sockets on loopback: each scenario of `tests/suite` on a runtime of one
 //! thread and on one of several. Beside real servers: see `real_servers.rs`.
 
+#[path = "../../tests/suite/asynchronous.rs"]
+mod asynchronous;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/reader.rs"]

@@ -81,6 +81,7 @@ pub(crate) trait Producer: Clone + Send + 'static {
     fn send_oneway(&self, message: Message) -> Result<(), SendError>;
     /// Waits for room.
     fn enqueue(&self, message: Message) -> Result<Self::Pending, SendError>;
+    #[allow(clippy::result_large_err, reason = "a scenario copies it once")]
     fn try_enqueue(&self, message: Message) -> Result<Self::Pending, (Message, SendError)>;
     /// A send that was made and is dropped before anybody waited for it.
     fn forget(&self, message: Message);

@@ -7,7 +7,7 @@ use rocketmq_proto::ResponseCode;
 use rocketmq_testkit::{Fault, FaultRule};
 
 use super::support::{
-    PATIENCE, TOPIC, cluster, eventually, is_at_rest, message, producer, producer_with,
+    PATIENCE, TOPIC, bodies, cluster, eventually, is_at_rest, message, producer, producer_with,
 };
 use super::{Events, Harness, Pending, Producer};
 
@@ -117,6 +117,9 @@ pub(crate) fn stats_add_up<H: Harness>() {
     for at in 0..5 {
         producer.send_oneway(message(at.to_string())).unwrap();
     }
+    eventually("the faults below meet what is sent below", || {
+        bodies(&cluster, TOPIC).len() == 15
+    });
     let code = ResponseCode::MESSAGE_ILLEGAL;
     let refuse = FaultRule::new(Fault::Answer { code, remark: None });
     cluster.broker(0).inject(refuse.sends().times(3)).unwrap();

@@ -1,21 +1,15 @@
 //! The suite's view of tokio: one harness for each kind of runtime.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::mpsc;
-use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use rocketmq_tokio::proto::{Batch, Message, MessageQueue};
-use rocketmq_tokio::{
-    Config, Delivery, Event, SendError, SendFuture, ShutdownReport, Stats, TryEnqueueError,
-};
+use rocketmq_tokio::Config;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::suite::support::{PATIENCE, thread_waker, wait_for};
-use crate::suite::{self, Harness, Sent};
+use crate::asynchronous::{Producer, Spawn, begin, end};
+use crate::suite::Harness;
 
 /// A runtime of one thread, which the test's thread is not.
 pub(crate) struct CurrentThread(Running);
@@ -24,7 +18,7 @@ pub(crate) struct CurrentThread(Running);
 pub(crate) struct MultiThread(Running);
 
 impl Harness for CurrentThread {
-    type Producer = Producer;
+    type Producer = Producer<OnTokio>;
 
     fn new() -> Self {
         Self(Running::start(|| {
@@ -37,7 +31,7 @@ impl Harness for CurrentThread {
         group: &str,
         name_servers: &str,
         change: impl FnOnce(&mut Config),
-    ) -> Result<Producer, String> {
+    ) -> Result<Producer<OnTokio>, String> {
         self.0.producer(group, name_servers, change)
     }
 
@@ -45,7 +39,7 @@ impl Harness for CurrentThread {
 }
 
 impl Harness for MultiThread {
-    type Producer = Producer;
+    type Producer = Producer<OnTokio>;
 
     fn new() -> Self {
         Self(Running::start(|| {
@@ -59,7 +53,7 @@ impl Harness for MultiThread {
         group: &str,
         name_servers: &str,
         change: impl FnOnce(&mut Config),
-    ) -> Result<Producer, String> {
+    ) -> Result<Producer<OnTokio>, String> {
         self.0.producer(group, name_servers, change)
     }
 
@@ -94,17 +88,15 @@ impl Running {
         group: &str,
         name_servers: &str,
         change: impl FnOnce(&mut Config),
-    ) -> Result<Producer, String> {
+    ) -> Result<Producer<OnTokio>, String> {
         let builder = rocketmq_tokio::Producer::builder(group)
             .name_servers([name_servers])
             .config(change);
-        let started = run(&self.handle, builder.start());
-        started
-            .map(|inner| Producer {
-                inner,
-                handle: self.handle.clone(),
-            })
-            .map_err(|error| error.to_string())
+        let spawner = OnTokio(self.handle.clone());
+        match end(&begin(&spawner, builder.start())) {
+            Ok(producer) => Ok(Producer::new(&producer, spawner)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -117,140 +109,11 @@ impl Drop for Running {
     }
 }
 
-/// Runs a future as a task and waits for its end.
-fn run<F>(handle: &Handle, future: F) -> F::Output
-where
-    F: Future<Output: Send + 'static> + Send + 'static,
-{
-    let (tell, told) = mpsc::channel();
-    handle.spawn(async move {
-        let _ = tell.send(future.await);
-    });
-    told.recv_timeout(PATIENCE)
-        .expect("a task must end, and this one hangs or panicked")
-}
-
 #[derive(Clone)]
-pub(crate) struct Producer {
-    inner: rocketmq_tokio::Producer,
-    handle: Handle,
-}
+pub(crate) struct OnTokio(Handle);
 
-impl Producer {
-    /// Calls within a task of the runtime.
-    fn call<F, T>(&self, call: impl FnOnce(rocketmq_tokio::Producer) -> F) -> T
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send + 'static,
-    {
-        run(&self.handle, call(self.inner.clone()))
-    }
-}
-
-impl suite::Producer for Producer {
-    type Events = Events;
-    type Pending = Pending;
-
-    fn send(&self, message: Message) -> Sent {
-        self.call(|producer| producer.send(message))
-    }
-
-    fn send_at_once(&self, messages: Vec<Message>) -> Vec<Sent> {
-        let spawn = |message| self.handle.spawn(self.inner.send(message));
-        let tasks: Vec<_> = messages.into_iter().map(spawn).collect();
-        let mut outcomes = Vec::new();
-        for task in tasks {
-            let outcome = wait_for(task, PATIENCE).expect("no send hangs");
-            outcomes.push(outcome.unwrap());
-        }
-        outcomes
-    }
-
-    fn send_batch(&self, batch: Batch) -> Sent {
-        self.call(|producer| producer.send_batch(batch))
-    }
-
-    fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        self.call(|producer| async move { producer.send_oneway(message).await })
-    }
-
-    fn enqueue(&self, message: Message) -> Result<Pending, SendError> {
-        let delivery = self.call(|producer| async move { producer.enqueue(message).await });
-        delivery.map(Pending::Delivery)
-    }
-
-    fn try_enqueue(&self, message: Message) -> Result<Pending, (Message, SendError)> {
-        match self.inner.try_enqueue(message) {
-            Ok(delivery) => Ok(Pending::Delivery(delivery)),
-            Err(TryEnqueueError { message, error }) => Err((*message, error)),
-        }
-    }
-
-    fn forget(&self, message: Message) {
-        drop(self.inner.send(message));
-    }
-
-    fn begin(&self, message: Message) -> Pending {
-        let mut send = self.inner.send(message);
-        let waker = thread_waker();
-        match Pin::new(&mut send).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => Pending::Over(outcome),
-            Poll::Pending => Pending::Send(send),
-        }
-    }
-
-    fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, SendError> {
-        let topic = topic.to_owned();
-        let queues = self.call(|producer| async move { producer.publish_queues(topic).await });
-        queues.map(|queues| queues.to_vec())
-    }
-
-    fn ready(&self, topic: &str) -> Result<(), SendError> {
-        let topic = topic.to_owned();
-        self.call(|producer| async move { producer.ready(topic).await })
-    }
-
-    fn flush(&self) {
-        self.call(|producer| async move { producer.flush().await });
-    }
-
-    fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        self.call(|producer| async move { producer.shutdown(grace).await })
-    }
-
-    fn events(&self) -> Events {
-        Events(self.inner.events())
-    }
-
-    fn stats(&self) -> Stats {
-        self.inner.stats()
-    }
-}
-
-pub(crate) enum Pending {
-    Delivery(Delivery),
-    Over(Sent),
-    Send(SendFuture),
-}
-
-impl suite::Pending for Pending {
-    fn wait_within(self, patience: Duration) -> Option<Sent> {
-        match self {
-            Self::Delivery(delivery) => wait_for(delivery, patience),
-            Self::Over(outcome) => Some(outcome),
-            Self::Send(send) => wait_for(send, patience),
-        }
-    }
-}
-
-pub(crate) struct Events(rocketmq_tokio::Events);
-
-impl suite::Events for Events {
-    fn next_within(&mut self, patience: Duration) -> Option<Event> {
-        wait_for(self.0.next(), patience).flatten()
-    }
-
-    fn lost(&self) -> u64 {
-        self.0.lost()
+impl Spawn for OnTokio {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(task));
     }
 }
