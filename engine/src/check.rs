@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
-use crate::engine::Engine;
-use crate::op::{Kind, State};
-use crate::peer::Link;
+use crate::engine::{Engine, Timer};
+use crate::op::{Kind, Op, State};
+use crate::peer::{Link, Waiting};
 use crate::pending::Waiter;
 use crate::route::Asked;
 
 impl Engine {
     /// Checks what must hold between any two calls once all outputs were taken: permits = live
-    /// admitted sends, every live operation has a deadline, the response table = requests in
-    /// flight, no deadline in the past. For tests; its cost grows with what is in flight.
+    /// admitted sends, every live operation has a deadline that will ring and is in the line that it
+    /// waits in, the response table = requests in flight, nobody waits for a permit that is free, no
+    /// connection stays for nothing, no deadline in the past. For tests; its cost grows with what is in flight.
     ///
     /// # Errors
     /// The first invariant that does not hold.
@@ -20,6 +21,9 @@ impl Engine {
         self.check_ops()?;
         self.check_pending()?;
         self.check_links()?;
+        self.check_routes()?;
+        self.check_waits()?;
+        self.check_timers()?;
         let (entries, live) = (
             self.deadlines.len(),
             self.ops.len() + self.peers.peers.len(),
@@ -61,6 +65,13 @@ impl Engine {
         for (id, op) in self.ops.iter() {
             if op.timer.is_none() && !matches!(op.kind, Kind::Flush | Kind::Shutdown) {
                 return Err(format!("{id} has no deadline armed: {:?}", op.state()));
+            }
+            if op.deadline.zip(op.timer).is_some_and(|(end, at)| at > end)
+                && !matches!(op.kind, Kind::Shutdown)
+            {
+                return Err(format!(
+                    "{id} has a deadline armed after the end of its budget"
+                ));
             }
             if op.state() == Some(State::Running) {
                 return Err(format!("{id} waits for nothing"));
@@ -120,6 +131,19 @@ impl Engine {
     }
 
     fn check_links(&self) -> Result<(), String> {
+        for (id, conn) in self.peers.conns.iter() {
+            let link = self.peers.peers.get(conn.peer).map(|peer| peer.link);
+            let is_its_peers = link == Some(Link::Ready(id)) || link == Some(Link::Dialling(id));
+            if !is_its_peers && !conn.leaving {
+                return Err(format!("{id} belongs to nobody: {conn:?}"));
+            }
+            if conn.leaving && conn.pending == 0 && conn.unwritten.is_empty() {
+                return Err(format!("{id} stays although nothing keeps it"));
+            }
+            if conn.flushed > conn.sent {
+                return Err(format!("{id} has written more than there was"));
+            }
+        }
         for (id, peer) in self.peers.peers.iter() {
             let sound = match peer.link {
                 Link::Dialling(conn) => {
@@ -136,6 +160,87 @@ impl Engine {
                     "{id} at {} is in no sound state: {peer:?}",
                     peer.address
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever waits in a line is in that line, and no permit lies idle while somebody wants one.
+    fn check_waits(&self) -> Result<(), String> {
+        for (id, op) in self.ops.iter() {
+            let in_line = match op.state() {
+                Some(State::Connecting(peer)) => self.peers.peers.get(peer).is_some_and(|peer| {
+                    peer.waiting.contains(&Waiting::Op(id)) && peer.link != Link::Idle
+                }),
+                Some(State::Route(topic)) => self
+                    .routes
+                    .topics
+                    .get(topic)
+                    .is_some_and(|topic| topic.waiting.contains(&id) && topic.lookup.is_some()),
+                Some(State::Writing { conn, seq }) => {
+                    self.peers.conns.get(conn).is_some_and(|link| {
+                        link.unwritten.contains(&(seq, id)) && link.flushed < seq
+                    })
+                }
+                _ => true,
+            };
+            if !in_line {
+                return Err(format!("{id} waits where nobody looks: {:?}", op.state()));
+            }
+        }
+        let waits = |op| self.ops.get(op).and_then(Op::state) == Some(State::Permit);
+        for pool in [&self.permits, &self.oneway_permits] {
+            if let Some(op) = pool.kept_waiting(waits) {
+                return Err(format!("{op} waits although there is room for it"));
+            }
+        }
+        let sends = self.ops.iter().filter(|(_, op)| op.as_send().is_some());
+        if sends.count() != self.flushes.live() {
+            return Err("flushes wait for other sends than there are".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Topics and the questions about them know each other.
+    fn check_routes(&self) -> Result<(), String> {
+        for (id, lookup) in self.routes.lookups.iter() {
+            let topic = self.routes.topics.get(lookup.topic);
+            if topic.and_then(|topic| topic.lookup) != Some(id) {
+                return Err(format!(
+                    "{id} is asked for a topic that does not wait for it"
+                ));
+            }
+            if lookup.timer.is_none() {
+                return Err(format!("{id} has no deadline armed"));
+            }
+        }
+        for (id, topic) in self.routes.topics.iter() {
+            if topic
+                .lookup
+                .is_some_and(|lookup| self.routes.lookups.get(lookup).is_none())
+            {
+                return Err(format!("{id} waits for a question that is over"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is armed will ring.
+    fn check_timers(&self) -> Result<(), String> {
+        let mut entries: Vec<_> = self.deadlines.iter().collect();
+        entries.sort_unstable();
+        let ops = self.ops.iter().map(|(id, op)| (op.timer, Timer::Op(id)));
+        let peers = self.peers.peers.iter();
+        let peers = peers.map(|(id, peer)| (peer.timer, Timer::Peer(id)));
+        let lookups = self.routes.lookups.iter();
+        let lookups = lookups.map(|(id, lookup)| (lookup.timer, Timer::Lookup(id)));
+        let upkeep = [
+            (self.poll_at, Timer::Poll),
+            (self.heartbeat_at, Timer::Heartbeat),
+        ];
+        for (at, timer) in ops.chain(peers).chain(lookups).chain(upkeep) {
+            if at.is_some_and(|at| entries.binary_search(&(at, timer)).is_err()) {
+                return Err(format!("{timer:?} is armed but will not ring"));
             }
         }
         Ok(())

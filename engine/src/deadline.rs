@@ -92,6 +92,12 @@ impl<T: Copy + Ord> Deadlines<T> {
         }
     }
 
+    /// All entries, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, T)> {
+        let odd = self.odd.iter().map(|Reverse(entry)| *entry);
+        self.ordered.iter().copied().chain(odd)
+    }
+
     /// How many entries are held, cancelled ones included.
     pub(crate) fn len(&self) -> usize {
         self.ordered.len() + self.odd.len()

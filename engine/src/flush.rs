@@ -48,6 +48,11 @@ impl Flushes {
         done
     }
 
+    /// All sends that are counted.
+    pub(crate) fn live(&self) -> usize {
+        self.live.iter().sum()
+    }
+
     /// Begins a new generation and puts a flush in line for those before it, if any lives.
     fn wait(&mut self, op: OpId) -> bool {
         if self.live.iter().all(|count| *count == 0) {

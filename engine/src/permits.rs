@@ -85,6 +85,12 @@ impl Permits {
         None
     }
 
+    /// The first in line, if there is room for it: never so after [`hand_over`](Self::hand_over).
+    pub(crate) fn kept_waiting(&self, still_waits: impl Fn(OpId) -> bool) -> Option<OpId> {
+        let first = self.waiting.iter().find(|waiting| still_waits(waiting.op))?;
+        self.fits(first.bytes).then_some(first.op)
+    }
+
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
