@@ -235,6 +235,10 @@ impl State {
     }
 
     /// Takes what TLS wants to write, once the proxy has connected us.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::needless_pass_by_ref_mut, reason = "only TLS writes here")
+    )]
     fn collect(&mut self) {
         #[cfg(feature = "tls")]
         if let (None, Some(tls)) = (&self.socks, &mut self.tls) {

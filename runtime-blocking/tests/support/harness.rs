@@ -174,7 +174,10 @@ pub(crate) enum Pending {
 impl Pending {
     fn from_thread(thread: JoinHandle<Sent>) -> Self {
         let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(thread.join().unwrap()));
+        thread::spawn(move || {
+            // Nobody may be left who wants to know.
+            let _ = tell.send(thread.join().unwrap());
+        });
         Self::Blocked(told)
     }
 }
