@@ -16,7 +16,7 @@ use crate::op::{Kind, State};
 use crate::peer::{Conn, Waiting};
 use crate::pending::Waiter;
 use crate::publish::Publish;
-use crate::route::{Asked, Lookup, LookupId, TopicId};
+use crate::route::{Asked, Lookup, LookupId, Topic, TopicId};
 
 /// A refresh after an error asks again at most this often.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
@@ -211,14 +211,25 @@ impl Engine {
     }
 
     /// A name server knows no such topic. A new topic's place is where the default topic is (C.5);
-    /// one that had a route keeps it until that was said several times over (I 18).
+    /// one that had a route keeps it until that was said several times over (I 18), unless all its
+    /// brokers are out of reach as well: then it has gone with them.
     fn topic_missed(&mut self, now: Now, id: LookupId, server: &Endpoint) {
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
         };
         lookup.missed = true;
-        let topic = self.routes.topics.get(lookup.topic);
-        if topic.is_some_and(|topic| topic.route.is_some() && topic.misses < KEPT_MISSES) {
+        let (peers, topic) = (&self.peers, self.routes.topics.get(lookup.topic));
+        let is_served = |topic: &Topic| {
+            let mut brokers = topic.publish.iter().flat_map(|publish| publish.brokers());
+            brokers.any(|b| {
+                b.address
+                    .as_ref()
+                    .is_some_and(|address| !peers.is_doubtful(address))
+            })
+        };
+        let is_kept =
+            |topic: &Topic| topic.route.is_some() && topic.misses < KEPT_MISSES && is_served(topic);
+        if topic.is_some_and(is_kept) {
             return self.lookup_failed(now, id, server, "it knows no such topic".to_owned());
         }
         lookup.fallback = true;

@@ -99,6 +99,7 @@
 //!
 //! None is on by default. Which messages may be sent, when to retry and how to keep a connection is not decided here but
 //! in `rocketmq-engine`.
+#![deny(clippy::disallowed_methods)]
 
 #[cfg(feature = "acl")]
 pub mod acl;
