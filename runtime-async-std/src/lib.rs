@@ -66,14 +66,16 @@ pub use rocketmq_engine::driver::asynchronous::{
     ReadyFuture, SendFuture, ShutdownFuture,
 };
 pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
+#[cfg(feature = "tls")]
+pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
 pub use rocketmq_engine::proto::{
     Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,
     Message, MessageQueue, ResponseCode, SerializeType, TopicName,
 };
 pub use rocketmq_engine::{
-    AttemptFailure, AttemptReport, AttemptTimeout, Certainty, Config, ConfigError, Endpoint, Event,
-    InvalidEndpoint, OnTimeout, Retry, SendError, SendErrorKind, SendReceipt, SendStatus,
-    ShutdownReport, Stats,
+    AttemptFailure, AttemptReport, AttemptTimeout, Certainty, Config, ConfigError, DialError,
+    Endpoint, Event, InvalidEndpoint, InvalidProxy, OnTimeout, ProxyFailure, ProxyRule, Retry,
+    SendError, SendErrorKind, SendReceipt, SendStatus, ShutdownReport, Stats, TlsFailure,
 };
 pub use task::Task;

@@ -29,3 +29,9 @@ suite_everywhere!(
     crate::suite::Servers::in_process()
 );
 suite_in_process!(bare_in_process, crate::harness::Bare);
+#[cfg(feature = "tls")]
+suite_encrypted!(async_std_encrypted, crate::harness::AsyncStd);
+#[cfg(feature = "tls")]
+suite_encrypted!(smol_encrypted, crate::harness::Smol);
+#[cfg(feature = "tls")]
+suite_encrypted!(bare_encrypted, crate::harness::Bare);

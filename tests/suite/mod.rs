@@ -236,7 +236,8 @@ macro_rules! suite_in_process {
                     a_target_that_the_proxy_refuses_is_an_error_until_it_is_not,
                     a_dead_proxy_is_an_error_that_names_it,
                     a_proxy_that_never_answers_is_given_up_in_time,
-                    what_is_no_proxy_is_an_error_that_says_so;
+                    what_is_no_proxy_is_an_error_that_says_so,
+                    a_real_proxy_connects_us_if_there_is_one;
                 retrying:
                     each_retryable_code_leads_to_the_other_broker,
                     a_code_that_is_final_ends_it,

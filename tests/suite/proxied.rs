@@ -1,5 +1,6 @@
 //! Connections through a SOCKS5 proxy (PROTOCOL H.4).
 
+use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rocketmq_testkit::{Cluster, SocksProxy};
 use super::support::{
     PATIENCE, assert_says, assert_works, cluster, is_at_rest, message, producer_with, within,
 };
-use super::{Events, Harness, Producer};
+use super::{Events, Harness, Pending, Producer};
 
 const EVERYWHERE: &str = "0.0.0.0/0";
 /// The budget of a send that must fail.
@@ -158,6 +159,46 @@ pub(crate) fn what_is_no_proxy_is_an_error_that_says_so<H: Harness>() {
         let error = within(BUDGET, || producer.send(message("lost"))).unwrap_err();
         assert_says(&error, &[words]);
     }
+}
+
+/// A proxy that others wrote, when `tests/scripts/real-proxy.sh` runs one.
+pub(crate) fn a_real_proxy_connects_us_if_there_is_one<H: Harness>() {
+    let Ok(address) = env::var("ROCKETMQ_SOCKS") else {
+        println!(
+            "left out: no ROCKETMQ_SOCKS in the environment; run it through \
+             tests/scripts/real-proxy.sh"
+        );
+        return;
+    };
+    let credentials = ["ROCKETMQ_SOCKS_USER", "ROCKETMQ_SOCKS_PASSWORD"];
+    let [user, password] = credentials.map(|name| env::var(name).unwrap());
+    let rule = |password| {
+        let rule = rule_at(EVERYWHERE, address.parse().unwrap());
+        rule.with_credentials(&user, password).unwrap()
+    };
+    let cluster = cluster(1);
+    let harness = H::new();
+    let producer = producer_with(&harness, &cluster, through(&[rule(&password)]));
+    assert_works(&producer, &cluster);
+    let pending: Vec<_> = (0..1000)
+        .map(|at| producer.enqueue(message(format!("one of many {at}"))))
+        .collect();
+    for pending in pending {
+        pending.unwrap().wait().unwrap();
+    }
+
+    cluster.broker(0).stop();
+    let error = within(BUDGET, || producer.send(message("lost"))).unwrap_err();
+    assert_says(
+        &error,
+        &["the proxy could not connect", "connection refused"],
+    );
+    cluster.broker(0).restart().unwrap();
+    assert_works(&producer, &cluster);
+
+    let wrong = producer_with(&harness, &cluster, through(&[rule("guess")]));
+    let error = within(BUDGET, || wrong.send(message("lost"))).unwrap_err();
+    assert_says(&error, &["does not accept user and password"]);
 }
 
 /// Cuts all connections; the producer knows it when this returns.
