@@ -1,7 +1,8 @@
-//! Measures how fast messages are sent, and what that costs, on async-std's executor.
+//! Measures how fast messages are sent, and what that costs, on async-std's executor or on smol's.
 //!
 //! ```text
 //! cargo run --release -p rocketmq-async-std --example bench -- --help
+//! cargo run --release -p rocketmq-async-std --no-default-features --features smol --example bench -- --help
 //! ```
 
 #[path = "../../runtime-tokio/examples/common/bench_args.rs"]
@@ -10,7 +11,8 @@ mod bench_args;
 mod bench_report;
 #[path = "../../runtime-tokio/examples/common/cpu.rs"]
 mod cpu;
-#[path = "common/async_std.rs"]
+#[cfg_attr(feature = "async-std", path = "common/async_std.rs")]
+#[cfg_attr(not(feature = "async-std"), path = "common/smol.rs")]
 mod executor;
 #[path = "../../runtime-tokio/examples/common/latency.rs"]
 mod latency;

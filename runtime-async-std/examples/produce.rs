@@ -1,10 +1,12 @@
-//! Sends each line of standard input as a message, on async-std's executor.
+//! Sends each line of standard input as a message, on async-std's executor or on smol's.
 //!
 //! ```text
 //! cargo run --release -p rocketmq-async-std --example produce -- --help
+//! cargo run --release -p rocketmq-async-std --no-default-features --features smol --example produce -- --help
 //! ```
 
-#[path = "common/async_std.rs"]
+#[cfg_attr(feature = "async-std", path = "common/async_std.rs")]
+#[cfg_attr(not(feature = "async-std"), path = "common/smol.rs")]
 mod executor;
 #[path = "produce/flights.rs"]
 mod flights;

@@ -31,13 +31,13 @@
 //!
 //! | feature | adds | start with |
 //! |---|---|---|
-//! | `async-std` (default) | [`spawn::async_std`] | [`Builder::start`] |
-//! | `smol` | [`spawn::smol`] | [`Builder::start`] |
+//! | `async-std` (default) | `spawn::async_std` | `Builder::start` |
+//! | `smol` | `spawn::smol` | `Builder::start` |
 //! | none needed | - | [`Builder::start_with`] and a function that spawns on your executor |
 //! | none needed | - | [`Builder::into_parts`]: a [`Driver`] that you poll as you like |
 //!
 //! Both features may be on at once, say when two of your dependencies want one each: then
-//! [`Builder::start`] takes async-std's executor, and who wants the other says
+//! `Builder::start` takes async-std's executor, and who wants the other says
 //! `start_with(spawn::smol)`. Either way the producer behaves the same; only the threads differ.
 //!
 //! async-std is discontinued (RUSTSEC-2025-0052), so the feature named after it depends on

@@ -3,8 +3,13 @@
 use std::env;
 use std::error::Error;
 
-pub(crate) use rocketmq_async_std::spawn::smol as background;
+use rocketmq_async_std::Task;
 pub(crate) use smol::{block_on, spawn};
+
+/// What `spawn::smol` of the feature `smol` does; here without the feature as well.
+pub(crate) fn background(task: Task) {
+    spawn(task).detach();
+}
 
 /// The number of threads is smol's to read: from `SMOL_THREADS`, 1 without.
 #[allow(dead_code, reason = "not every program asks for it")]

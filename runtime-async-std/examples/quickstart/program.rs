@@ -55,7 +55,7 @@ async fn quickstart(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             (cluster.name_server_list(), Some(cluster))
         }
     };
-    // With one of the features alone, `.start().await?` does the same.
+    // With the executor's feature on, `.start().await?` does the same.
     let producer = Producer::builder("quickstart")
         .name_servers([&servers])
         .start_with(executor::background)?;
