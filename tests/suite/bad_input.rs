@@ -40,7 +40,10 @@ pub(crate) fn a_body_over_the_limit_is_refused<H: Harness>() {
     let words = ["body size over max value", "4194304"];
     is_refused::<H>(|| Message::new(TOPIC, body.clone()), &words);
     let value = "v".repeat(33_000);
-    is_refused::<H>(|| message("x").property("long", &value), &["properties", "32255"]);
+    is_refused::<H>(
+        || message("x").property("long", &value),
+        &["properties", "32255"],
+    );
 }
 
 /// No way of sending takes it, no byte of it is sent, and the producer goes on.
