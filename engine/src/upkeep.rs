@@ -84,8 +84,11 @@ impl Engine {
         let interval = self.config.heartbeat_interval;
         for id in self.peers.conns.keys() {
             let is_silent = self.peers.conns.get(id).is_some_and(|link| {
-                link.heartbeat.is_some_and(|(_, at)| {
-                    link.received_at <= at && now.mono.saturating_duration_since(at) >= interval
+                link.heartbeat.is_some_and(|(opaque, at)| {
+                    // Answered within one step of a coarse clock counts as well.
+                    self.pending.waits(id, opaque)
+                        && link.received_at <= at
+                        && now.mono.saturating_duration_since(at) >= interval
                 })
             });
             if is_silent {

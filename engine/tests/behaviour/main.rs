@@ -1,0 +1,9 @@
+//! What the engine promises, one promise a test, under a clock that the test turns.
+
+mod answers;
+mod connections;
+mod ending;
+mod name_servers;
+mod pressure;
+mod rig;
+mod tries;
