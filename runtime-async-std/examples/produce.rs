@@ -10,12 +10,12 @@
 mod executor;
 #[path = "produce/flights.rs"]
 mod flights;
-#[path = "produce/group.rs"]
-mod group;
 #[path = "../../runtime-tokio/examples/common/lines.rs"]
 mod lines;
 #[path = "../../runtime-tokio/examples/common/produce_args.rs"]
 mod produce_args;
+#[path = "../../runtime-tokio/examples/common/produce_group.rs"]
+mod produce_group;
 #[path = "../../runtime-tokio/examples/common/produce_report.rs"]
 mod produce_report;
 #[path = "produce/program.rs"]

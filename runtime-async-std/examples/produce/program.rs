@@ -17,9 +17,9 @@ use smol::stream::StreamExt;
 
 use crate::executor;
 use crate::flights::{Flight, Permit, Room, report_all};
-use crate::group::{Group, sized};
 use crate::lines::{Line, read_lines};
 use crate::produce_args::Arguments;
+use crate::produce_group::{Group, sized};
 use crate::produce_report::{Outcome, Report};
 
 /// Parts of the input that are read ahead.

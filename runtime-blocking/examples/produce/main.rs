@@ -11,6 +11,8 @@ mod input;
 mod lines;
 #[path = "../../../runtime-tokio/examples/common/produce_args.rs"]
 mod produce_args;
+#[path = "../../../runtime-tokio/examples/common/produce_group.rs"]
+mod produce_group;
 #[path = "../../../runtime-tokio/examples/common/produce_report.rs"]
 mod produce_report;
 mod reports;

@@ -9,6 +9,7 @@ use rocketmq_blocking::{Batch, Message, Producer, SendError};
 use crate::complain;
 use crate::input::Input;
 use crate::produce_args::Arguments;
+use crate::produce_group::{Group, sized};
 use crate::reports::Reports;
 
 /// For what is under way at the end; it has come to its own end before.
@@ -18,8 +19,6 @@ const INTERRUPTED: u8 = 130;
 /// Bodies under way at most, in bytes. Below the producer's own bound (100 MiB), so that no message
 /// spends its time waiting for room there.
 const BYTES: usize = 64 * 1024 * 1024;
-/// Bytes of each stored member beside the topic and what it takes in the batch, at most.
-const ADDED_BY_BROKER: usize = 91 + 64;
 
 /// A run from the first line to the summary.
 pub(crate) struct Run {
@@ -28,14 +27,6 @@ pub(crate) struct Run {
     input: Input,
     room: Arc<Room>,
     reports: Reports,
-}
-
-/// Lines that will be a batch.
-#[derive(Default)]
-struct Group {
-    lines: Vec<u64>,
-    messages: Vec<Message>,
-    bytes: usize,
 }
 
 /// What is under way: lines and bytes.
@@ -107,9 +98,7 @@ impl Run {
                     if group.bytes + bytes > limit {
                         self.send_group(&mut group);
                     }
-                    group.lines.push(number);
-                    group.messages.push(message);
-                    group.bytes += bytes;
+                    group.add(number, message, bytes);
                     if group.lines.len() == members {
                         self.send_group(&mut group);
                     }
@@ -193,15 +182,4 @@ impl Room {
     fn lock(&self) -> MutexGuard<'_, (usize, usize)> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A member of a batch, and the bytes to count for it: what it takes in the batch, and what a broker
-/// adds when it stores it, which counts against the broker's limit (PROTOCOL D.8).
-fn sized(message: Message) -> Result<(Message, usize), SendError> {
-    let added = ADDED_BY_BROKER + message.topic().len();
-    let alone = Batch::new(vec![message])?;
-    let bytes = alone.stamped_len() + added;
-    // A batch is never empty.
-    let message = alone.into_messages().remove(0);
-    Ok((message, bytes))
 }

@@ -9,6 +9,8 @@
 mod latency;
 #[path = "../../../runtime-tokio/examples/common/progress.rs"]
 mod progress;
+#[path = "../../../runtime-tokio/examples/common/quickstart.rs"]
+mod quickstart;
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -17,29 +19,13 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rocketmq_blocking::{Delivery, Message, Producer, SendError};
-use rocketmq_testkit::Cluster;
 
 use latency::Latency;
 use progress::progress_bar;
-
-const TOPIC: &str = "quickstart";
-const MESSAGES: u64 = 10_000;
-const SIZE: usize = 1024;
-const IN_FLIGHT: usize = 256;
-const BODY: &[u8] = &[b'x'; SIZE];
-
-/// Sends 10 000 messages of 1 KiB, 256 at a time, and shows what comes back.
-#[derive(Debug, Parser)]
-#[command(name = "quickstart")]
-struct Arguments {
-    /// The name servers of a real cluster. Without, a name server and two brokers are started in
-    /// this process.
-    #[arg(long, value_name = "HOST:PORT[;HOST:PORT]")]
-    namesrv: Option<String>,
-}
+use quickstart::{Arguments, BODY, IN_FLIGHT, MESSAGES, TOPIC, print_receipt, print_summary};
 
 fn main() -> ExitCode {
-    match quickstart(Arguments::parse()) {
+    match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quickstart: {error}");
@@ -48,42 +34,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn quickstart(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // The servers in this process live as long as the cluster, to the end of this function.
-    let (servers, _cluster) = match arguments.namesrv {
-        Some(servers) => (servers, None),
-        None => {
-            let cluster = Cluster::builder().brokers(2).start()?;
-            (cluster.name_server_list(), Some(cluster))
-        }
-    };
+fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let servers = arguments.servers()?;
     let producer = Producer::builder("quickstart")
-        .name_servers([&servers])
+        .name_servers([&servers.namesrv])
         .start()?;
     if let Err(error) = producer.ready(TOPIC) {
+        let servers = &servers.namesrv;
         return Err(format!("cannot send to topic {TOPIC} of {servers}: {error}").into());
     }
 
     let first = Message::new(TOPIC, "hello").tag("greeting").key("first");
     let receipt = producer.send(first)?;
-    println!("receipt:  {} in {}", receipt.status, receipt.queue);
-    println!("          at {} of the queue", receipt.queue_offset);
-    println!("          message id        {}", receipt.message_id);
-    println!("          offset message id {}", receipt.offset_message_id);
+    print_receipt(&receipt);
 
     let load = send_many(&producer);
     let report = producer.shutdown(Duration::from_secs(5));
     let (took, latency) = load?;
-    println!(
-        "sent:     {MESSAGES} messages of {SIZE} bytes, {IN_FLIGHT} in flight: {:.0} messages/s",
-        MESSAGES as f64 / took.as_secs_f64()
-    );
-    let [p50, p99] = latency.quantiles([0.5, 0.99]);
-    println!("latency:  p50 {p50:.1?}, p99 {p99:.1?}");
-    println!(
-        "shutdown: {} delivered meanwhile, {} failed, {} abandoned",
-        report.delivered, report.failed, report.abandoned
-    );
+    print_summary(took, &latency, &report);
     Ok(())
 }
 

@@ -10,6 +10,8 @@
 mod lines;
 #[path = "../common/produce_args.rs"]
 mod produce_args;
+#[path = "../common/produce_group.rs"]
+mod produce_group;
 #[path = "../common/produce_report.rs"]
 mod produce_report;
 mod run;

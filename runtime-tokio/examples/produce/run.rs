@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::vec;
 
-use rocketmq_tokio::{Batch, Message, Producer, SendError};
+use rocketmq_tokio::{Batch, Producer, SendError};
 use tokio::sync::{mpsc, watch};
 
 use crate::complain;
 use crate::lines::Line;
 use crate::produce_args::Arguments;
+use crate::produce_group::{Group, sized};
 use crate::produce_report::Report;
 use crate::window::{Room, Window};
 
@@ -21,8 +22,6 @@ use crate::window::{Room, Window};
 const GRACE: Duration = Duration::from_secs(5);
 /// What a shell reports of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
-/// Bytes of each stored member beside the topic and what it takes in the batch, at most.
-const ADDED_BY_BROKER: usize = 91 + 64;
 
 /// The lines, part by part, as they are read.
 pub(crate) type Input = mpsc::Receiver<io::Result<Vec<Line>>>;
@@ -38,14 +37,6 @@ pub(crate) struct Run {
     part: vec::IntoIter<Line>,
     input_error: Option<io::Error>,
     interrupted: watch::Receiver<bool>,
-}
-
-/// Lines that will be a batch.
-#[derive(Default)]
-struct Group {
-    lines: Vec<u64>,
-    messages: Vec<Message>,
-    bytes: usize,
 }
 
 impl Run {
@@ -107,9 +98,7 @@ impl Run {
                     if group.bytes + bytes > limit {
                         self.send_group(&mut group).await;
                     }
-                    group.lines.push(number);
-                    group.messages.push(message);
-                    group.bytes += bytes;
+                    group.add(number, message, bytes);
                     if group.lines.len() == members {
                         self.send_group(&mut group).await;
                     }
@@ -226,15 +215,4 @@ impl Run {
             ExitCode::FAILURE
         }
     }
-}
-
-/// A member of a batch, and the bytes to count for it: what it takes in the batch, and what a broker
-/// adds when it stores it, which counts against the broker's limit (PROTOCOL D.8).
-fn sized(message: Message) -> Result<(Message, usize), SendError> {
-    let added = ADDED_BY_BROKER + message.topic().len();
-    let alone = Batch::new(vec![message])?;
-    let bytes = alone.stamped_len() + added;
-    // A batch is never empty.
-    let message = alone.into_messages().remove(0);
-    Ok((message, bytes))
 }

@@ -1,6 +1,7 @@
 //! Lines that will be a batch.
 
-use rocketmq_async_std::{Batch, Message, SendError};
+use rocketmq_engine::SendError;
+use rocketmq_engine::proto::{Batch, Message};
 
 /// Bytes of each stored member beside the topic and what it takes in the batch, at most.
 const ADDED_BY_BROKER: usize = 91 + 64;
