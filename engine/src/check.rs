@@ -47,9 +47,11 @@ impl Engine {
                 .iter()
                 .filter_map(|(_, op)| op.as_send())
                 .filter(|send| send.oneway == oneway && send.state != State::Permit);
-            let (count, bytes) = held.fold((0, 0), |(n, bytes), send| {
-                (n + 1, bytes + send.prepared.weight())
-            });
+            let conns = self.peers.conns.iter();
+            let stuck = conns.flat_map(|(_, conn)| &conn.stuck);
+            let weights = held.map(|send| send.prepared.weight());
+            let weights = weights.chain(stuck.filter(|s| s.2 == oneway).map(|s| s.1));
+            let (count, bytes) = weights.fold((0, 0), |(n, bytes), weight| (n + 1, bytes + weight));
             if (count, bytes) != (pool.count(), pool.bytes()) {
                 return Err(format!(
                     "{count} sends with {bytes} bytes hold permits for {} with {}",

@@ -71,7 +71,7 @@ impl Engine {
         match op.kind {
             Kind::Flush => {}
             Kind::Send(_) => self.send_due(now, id),
-            Kind::Shutdown => self.shutdown_due(now),
+            Kind::Shutdown => self.shutdown_due(now, id),
             Kind::Topic(_) => self.topic_due(now, id),
         }
     }

@@ -157,6 +157,7 @@ impl Engine {
             Input::ConnectFailed(conn, kind) => self.connect_failed(now, conn, kind),
             Input::Received(conn, buffer) => self.received(now, conn, buffer),
             Input::Flushed(conn, seq) => self.flushed(now, conn, seq),
+            Input::Offered(conn, seq) => self.offered(conn, seq),
             Input::Closed(conn, cause) => self.closed(now, conn, cause),
             // Only here: a driver reports before a tick what it has written, and what is not
             // reported counts as not sent when a request is overdue (DESIGN 6, certainty).

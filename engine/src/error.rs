@@ -111,6 +111,8 @@ pub enum AttemptFailure {
     NoAddress,
     /// No answer within the time of this try.
     NoReply(Duration),
+    /// The socket did not take the whole request within the time of this try (oneway).
+    NotWritten(Duration),
     /// Stored, but not flushed or replicated in time, and the configuration asks for another broker.
     NotStoredOk(SendStatus),
 }
@@ -173,9 +175,12 @@ impl SendError {
             Some(AttemptFailure::Answered { .. } | AttemptFailure::BadAnswer(_)) => {
                 SendErrorKind::Broker
             }
-            Some(AttemptFailure::NoReply(_) | AttemptFailure::ConnectTimeout(_)) | None => {
-                SendErrorKind::Timeout
-            }
+            Some(
+                AttemptFailure::NoReply(_)
+                | AttemptFailure::NotWritten(_)
+                | AttemptFailure::ConnectTimeout(_),
+            )
+            | None => SendErrorKind::Timeout,
             Some(_) if timed_out => SendErrorKind::Timeout,
             Some(_) => SendErrorKind::Connection,
         };
@@ -237,7 +242,9 @@ impl AttemptFailure {
     /// Whether the broker may have stored the message although this try failed.
     pub fn may_be_stored(&self) -> bool {
         match self {
-            Self::BadAnswer(_) | Self::NoReply(_) | Self::NotStoredOk(_) => true,
+            Self::BadAnswer(_) | Self::NoReply(_) | Self::NotStoredOk(_) | Self::NotWritten(_) => {
+                true
+            }
             Self::Lost {
                 cause: CloseCause::Tls(failure),
                 written,
@@ -357,6 +364,7 @@ impl fmt::Display for AttemptFailure {
             Self::Lost { cause, written } => write!(f, "{cause}, {}", written_text(*written)),
             Self::NoAddress => f.write_str("the route names no master for this broker"),
             Self::NoReply(time) => write!(f, "no reply within {time:.1?}"),
+            Self::NotWritten(time) => write!(f, "the socket took not all of it within {time:.1?}"),
             Self::NotStoredOk(status) => write!(f, "the broker stored it with {status}"),
         }
     }

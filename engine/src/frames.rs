@@ -76,6 +76,10 @@ impl Engine {
                 link.unwritten.push_back((seq, id));
             }
             self.set_state(id, State::Writing { conn, seq });
+            // A frame that was given out cannot be taken back: this try has all the time there is.
+            if let Some(deadline) = self.ops.get(id).and_then(|op| op.deadline) {
+                self.arm_op(id, deadline);
+            }
             return;
         }
         self.expect_answer(conn, opaque, Waiter::Op(id));
@@ -143,7 +147,10 @@ impl Engine {
         let limits = self.config.frame_limits;
         if encode_head(&mut self.heads, json, &head, &(), &[], body.len(), limits).is_ok() {
             let head = self.heads.split().freeze();
-            self.push_frame(conn, head, body, false);
+            let seq = self.push_frame(conn, head, body, true);
+            if let (Some(link), Some(seq)) = (self.peers.conns.get_mut(conn), seq) {
+                link.answers.push_back(seq);
+            }
         }
     }
 
@@ -207,7 +214,7 @@ impl Engine {
         if command.flags.is_response() {
             self.answer_received(now, conn, frame, &command);
         } else {
-            self.server_request(conn, &command);
+            self.server_request(now, conn, &command);
         }
     }
 

@@ -81,6 +81,9 @@ pub enum Input<'a> {
     Connected(ConnId),
     /// A dial failed.
     ConnectFailed(ConnId, DialError),
+    /// Frames up to this one were offered to the socket in a write that may be under way: they may
+    /// be written although no [`Input::Flushed`] says so. Said before [`Input::Closed`].
+    Offered(ConnId, FrameSeq),
     /// Bytes arrived; whole frames are split off the front, the rest is left for the next time.
     Received(ConnId, &'a mut BytesMut),
     /// All frames up to this one were handed to the socket whole.

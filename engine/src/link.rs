@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rocketmq_proto::FrameDecoder;
 
-use crate::engine::{Engine, Timer, later};
 use crate::dial::DialError;
+use crate::engine::{Engine, Timer, later};
 use crate::error::AttemptFailure;
 use crate::event::{DisconnectReason, Event};
 use crate::io::{CloseCause, CloseReason, ConnId, FrameSeq, Now, OpId, Outcome, Output};
 use crate::op::{Kind, Op, State};
 use crate::peer::{Conn, Link, PeerId, Waiting, back_off};
 use crate::pending::Waiter;
+
+/// How often a connection with stuck frames is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// The connection to a peer, if it stands; otherwise sees to it that it is dialled, now or when
@@ -178,7 +181,28 @@ impl Engine {
                 });
                 self.connect_failed(now, conn, ErrorKind::TimedOut.into());
             }
-            Link::Idle | Link::Ready(_) => {}
+            Link::Ready(conn) => {
+                if self
+                    .peers
+                    .conns
+                    .get(conn)
+                    .is_some_and(|link| !link.stuck.is_empty())
+                {
+                    self.look_after(now, id);
+                }
+            }
+            Link::Idle => {}
+        }
+    }
+
+    /// Wakes the driver before long, which then reports what it has written: permits are held for
+    /// frames that are stuck.
+    pub(crate) fn look_after(&mut self, now: Now, id: PeerId) {
+        if matches!(
+            self.peers.peers.get(id).map(|peer| peer.link),
+            Some(Link::Ready(_))
+        ) {
+            self.arm_peer(id, Some(later(now.mono, LOOK_AGAIN)));
         }
     }
 
@@ -201,6 +225,9 @@ impl Engine {
         };
         let id = link.peer;
         let requests = self.pending.take_all(conn);
+        for (_, weight, oneway) in link.stuck {
+            self.pool(oneway).give_back(weight);
+        }
         let mut waiting = VecDeque::new();
         let mut address = None;
         if let Some(peer) = self.peers.peers.get_mut(id) {
@@ -221,12 +248,20 @@ impl Engine {
                 }
             }
         }
+        // A connection that is closed for what just arrived: the driver may not have reported yet
+        // what it wrote before, so nothing counts as unwritten.
+        let is_news = reason == DisconnectReason::Ours(CloseReason::Garbage);
+        let may_be_written = if is_news {
+            link.sent
+        } else {
+            link.flushed.max(link.offered)
+        };
         for waiter in requests {
-            self.request_lost(now, waiter, link.flushed, reason, address.as_ref());
+            self.request_lost(now, waiter, may_be_written, reason, address.as_ref());
         }
         for (seq, op) in link.unwritten {
             if self.ops.get(op).and_then(Op::state) == Some(State::Writing { conn, seq }) {
-                self.attempt_failed(now, op, failure_of(reason, false));
+                self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
             }
         }
         self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted.into());
@@ -236,7 +271,7 @@ impl Engine {
         &mut self,
         now: Now,
         waiter: Waiter,
-        flushed: FrameSeq,
+        may_be_written: FrameSeq,
         reason: DisconnectReason,
         address: Option<&crate::io::Endpoint>,
     ) {
@@ -250,11 +285,8 @@ impl Engine {
                 let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state) else {
                     return;
                 };
-                // A connection that is closed for what just arrived: the driver may not have
-                // reported yet what it wrote before, so nothing counts as unwritten.
-                let is_news = reason == DisconnectReason::Ours(CloseReason::Garbage);
                 self.set_state(op, State::Running);
-                self.attempt_failed(now, op, failure_of(reason, is_news || seq <= flushed));
+                self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
             }
             Waiter::Unregister => self.unregistered(),
         }
@@ -289,6 +321,13 @@ impl Engine {
         }
     }
 
+    /// Frames may be written: see [`Input::Offered`](crate::Input::Offered).
+    pub(crate) fn offered(&mut self, conn: ConnId, upto: FrameSeq) {
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.offered = link.offered.max(upto.min(link.sent));
+        }
+    }
+
     /// Frames were written: oneway sends among them are done.
     pub(crate) fn flushed(&mut self, now: Now, conn: ConnId, upto: FrameSeq) {
         let Some(link) = self.peers.conns.get_mut(conn) else {
@@ -296,6 +335,17 @@ impl Engine {
         };
         link.flushed = link.flushed.max(upto.min(link.sent));
         let upto = link.flushed;
+        let mut written = Vec::new();
+        while let Some(&(seq, weight, oneway)) = link.stuck.front() {
+            if seq > upto {
+                break;
+            }
+            link.stuck.pop_front();
+            written.push((weight, oneway));
+        }
+        while link.answers.front().is_some_and(|seq| *seq <= upto) {
+            link.answers.pop_front();
+        }
         let mut done = Vec::new();
         while let Some(&(seq, op)) = link.unwritten.front() {
             if seq > upto {
@@ -303,6 +353,9 @@ impl Engine {
             }
             link.unwritten.pop_front();
             done.push((seq, op));
+        }
+        for (weight, oneway) in written {
+            self.pool(oneway).give_back(weight);
         }
         for (seq, op) in done {
             if self.ops.get(op).and_then(Op::state) == Some(State::Writing { conn, seq }) {

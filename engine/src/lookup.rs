@@ -305,13 +305,15 @@ impl Engine {
         let unchanged = topic.route.as_ref() == Some(&route);
         if !unchanged || topic.publish.is_none() {
             let publish = Publish::from_route(&topic.name, &route, at_most);
-            topic.epoch = topic.epoch.wrapping_add(1);
-            self.outputs.push_back(Output::Event(Event::RouteChanged {
-                topic: topic.name.clone(),
-                epoch: topic.epoch,
-                queues: publish.queues.len(),
-            }));
-            topic.publish = Some(Arc::new(publish));
+            if topic.publish.as_deref() != Some(&publish) {
+                topic.epoch = topic.epoch.wrapping_add(1);
+                self.outputs.push_back(Output::Event(Event::RouteChanged {
+                    topic: topic.name.clone(),
+                    epoch: topic.epoch,
+                    queues: publish.queues.len(),
+                }));
+                topic.publish = Some(Arc::new(publish));
+            }
             // A default topic's route is not the topic's own: the next answer is always news.
             topic.route = (!fallback).then_some(route);
         }
@@ -342,10 +344,23 @@ impl Engine {
             };
             self.outputs.push_back(Output::Event(event));
         }
+        // Who joined a question that ran out of time gets one of his own.
+        let unanswered = found.is_none() && lookup.deadline <= now.mono && self.closing.is_none();
+        let mut again = None;
         for op in waiting {
-            self.route_settled(now, op, topic_id, &lookup);
+            let deadline = self.ops.get(op).and_then(|op| op.deadline);
+            match deadline.filter(|deadline| unanswered && *deadline > now.mono) {
+                Some(deadline) => {
+                    self.wait_for_route(topic_id, op);
+                    again = again.max(Some(deadline));
+                }
+                None => self.route_settled(now, op, topic_id, &lookup),
+            }
         }
         self.forget_questions(now, std::mem::take(&mut lookup.asked));
+        if again.is_some() {
+            self.look_up(now, topic_id, again);
+        }
         self.poll_next(now);
     }
 

@@ -7,9 +7,9 @@ use crate::config::{AttemptTimeout, OnTimeout};
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::{AttemptFailure, Certainty, SendError, SendErrorKind};
-use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
+use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId};
 use crate::op::{Op, Send, State};
-use crate::peer::Link;
+use crate::peer::{Conn, Link};
 use crate::prepare::Target;
 use crate::publish::Broker;
 
@@ -45,10 +45,10 @@ impl Engine {
                 self.reply_overdue(now, id, conn, opaque, seq, since);
             }
             State::Pausing => self.find_route(now, id),
-            State::Writing { conn, .. } => self.disconnect(now, conn, CloseReason::Silent),
+            State::Writing { conn, seq } => self.write_overdue(now, id, conn, seq, since),
             State::Asking | State::Permit | State::Route(_) | State::Running => {
                 let error = self.waited_too_long(now, id);
-                self.finish(now, id, Outcome::Failed(error));
+                self.fail_send(now, id, error);
             }
         }
     }
@@ -77,6 +77,7 @@ impl Engine {
             return self.arm_op(id, again);
         }
         self.pending.take(conn, opaque);
+        self.hold_for_frame(now, id, conn, seq);
         let began = self
             .ops
             .get(id)
@@ -85,14 +86,17 @@ impl Engine {
         let began = began.map_or(since, |attempt| attempt.began);
         let mut failure = AttemptFailure::NoReply(now.mono.saturating_duration_since(began));
         let mut close = None;
+        let patience = self.patience();
         if let Some(link) = self.peers.conns.get_mut(conn) {
             link.pending = link.pending.saturating_sub(1);
             close = match self.config.on_timeout {
                 OnTimeout::Close => Some(CloseReason::Timeout),
-                OnTimeout::CloseIfSilent if link.received_at <= since => Some(CloseReason::Silent),
+                OnTimeout::CloseIfSilent if is_silent(link, since, now, patience) => {
+                    Some(CloseReason::Silent)
+                }
                 _ => None,
             };
-            if let Some(why) = close.filter(|_| link.flushed < seq) {
+            if let Some(why) = close.filter(|_| link.flushed.max(link.offered) < seq) {
                 failure = AttemptFailure::Dropped {
                     why,
                     written: false,
@@ -106,6 +110,54 @@ impl Engine {
             None => self.close_if_left(now, conn),
         }
         self.attempt_failed(now, id, failure);
+    }
+
+    /// The socket did not take the whole of a oneway message in time. Its frame stays where it is,
+    /// since those behind it must stay behind it; the connection is closed by the same rule as for
+    /// an answer that is overdue.
+    fn write_overdue(&mut self, now: Now, id: OpId, conn: ConnId, seq: FrameSeq, since: Instant) {
+        self.hold_for_frame(now, id, conn, seq);
+        let patience = self.patience();
+        let silent = self
+            .peers
+            .conns
+            .get(conn)
+            .is_some_and(|link| is_silent(link, since, now, patience));
+        let elapsed = now.mono.saturating_duration_since(since);
+        self.set_state(id, State::Running);
+        self.attempt_failed(now, id, AttemptFailure::NotWritten(elapsed));
+        match self.config.on_timeout {
+            OnTimeout::Close => self.disconnect(now, conn, CloseReason::Timeout),
+            OnTimeout::CloseIfSilent if silent => self.disconnect(now, conn, CloseReason::Silent),
+            _ => {}
+        }
+    }
+
+    /// A try is over and its frame may still wait for the socket: it keeps a permit as long as it
+    /// does, or a socket that takes little would let frames pile up without bound.
+    fn hold_for_frame(&mut self, now: Now, id: OpId, conn: ConnId, seq: FrameSeq) {
+        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
+            return;
+        };
+        let (weight, oneway) = (send.prepared.weight(), send.oneway);
+        let Some(link) = self
+            .peers
+            .conns
+            .get_mut(conn)
+            .filter(|link| link.flushed < seq)
+        else {
+            return;
+        };
+        link.stuck.push_back((seq, weight, oneway));
+        let peer = link.peer;
+        self.pool(oneway).hold(weight);
+        self.look_after(now, peer);
+    }
+
+    /// How long a connection has to be silent before that speaks against it: half a share of the
+    /// usual budget, whatever the budget of the call that noticed (PROTOCOL E.8, I 10).
+    fn patience(&self) -> Duration {
+        self.config.send_timeout / self.config.retries.saturating_add(1) / 2
     }
 
     /// Whether the broker is alive and just has not come to this request yet. Sending it again would
@@ -185,4 +237,9 @@ impl Engine {
         let failures = send.failures.clone();
         SendError::new(SendErrorKind::Timeout, send.certainty(), what).with_attempts(failures)
     }
+}
+
+/// Whether nothing at all has arrived on a connection since then, and that is long ago.
+fn is_silent(link: &Conn, since: Instant, now: Now, patience: Duration) -> bool {
+    link.received_at <= since && now.mono.saturating_duration_since(since) >= patience
 }

@@ -61,6 +61,8 @@ pub(crate) struct Conn {
     pub(crate) sent: FrameSeq,
     /// The last frame known to be written whole.
     pub(crate) flushed: FrameSeq,
+    /// The last frame that may be written.
+    pub(crate) offered: FrameSeq,
     /// When the youngest try began that a broker has answered: older ones were overtaken.
     pub(crate) answered_try: Option<Instant>,
     /// When a broker last answered a send.
@@ -73,6 +75,11 @@ pub(crate) struct Conn {
     pub(crate) pending: usize,
     /// Whether the server asked us to go away: no new request goes on it (E.13).
     pub(crate) leaving: bool,
+    /// Answers to the server's own requests that are not known to be written.
+    pub(crate) answers: VecDeque<FrameSeq>,
+    /// Frames whose tries are over and that are not known to be written: they still take memory, so
+    /// each holds a permit until it is written or the connection ends. Weight, and which pool.
+    pub(crate) stuck: VecDeque<(FrameSeq, usize, bool)>,
     /// Oneway sends whose frames are not known to be written.
     pub(crate) unwritten: VecDeque<(FrameSeq, OpId)>,
 }
@@ -141,12 +148,15 @@ impl Conn {
             decoder,
             sent: FrameSeq::default(),
             flushed: FrameSeq::default(),
+            offered: FrameSeq::default(),
             answered_try: None,
             answered_at: None,
             received_at: now,
             heartbeat: None,
             pending: 0,
             leaving: false,
+            answers: VecDeque::new(),
+            stuck: VecDeque::new(),
             unwritten: VecDeque::new(),
         }
     }

@@ -59,6 +59,12 @@ impl Permits {
         }
     }
 
+    /// Counts in what is there whether it fits or not.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
     /// Gives a permit back.
     pub(crate) fn give_back(&mut self, bytes: usize) {
         debug_assert!(self.count > 0 && self.bytes >= bytes);
@@ -87,7 +93,10 @@ impl Permits {
 
     /// The first in line, if there is room for it: never so after [`hand_over`](Self::hand_over).
     pub(crate) fn kept_waiting(&self, still_waits: impl Fn(OpId) -> bool) -> Option<OpId> {
-        let first = self.waiting.iter().find(|waiting| still_waits(waiting.op))?;
+        let first = self
+            .waiting
+            .iter()
+            .find(|waiting| still_waits(waiting.op))?;
         self.fits(first.bytes).then_some(first.op)
     }
 

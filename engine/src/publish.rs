@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rocketmq_proto::{MessageQueue, TopicName, TopicRoute, perm};
+use rocketmq_proto::{MessageQueue, QueueData, TopicName, TopicRoute, perm};
+use rustc_hash::FxHashMap;
 
 use crate::io::Endpoint;
 
@@ -12,7 +13,7 @@ const MAX_QUEUES: usize = 1 << 16;
 
 /// A topic's queues, and who serves them. Never changed once made: a new route makes a new one
 /// (PROTOCOL I 26).
-#[derive(Debug)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Publish {
     /// The queues, in the order of C.4.
     pub(crate) queues: Arc<[MessageQueue]>,
@@ -22,7 +23,7 @@ pub(crate) struct Publish {
 }
 
 /// A broker that serves queues of a topic.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Broker {
     pub(crate) name: Arc<str>,
     /// The master's address. `None` only for brokers that an order configuration names and the
@@ -42,15 +43,19 @@ impl Publish {
                 Some((broker.name.as_str(), address))
             })
             .collect();
-        let mut publish = Self {
-            queues: Arc::new([]),
-            owners: Vec::new(),
-            brokers: Vec::new(),
-        };
+        let mut publish = Self::default();
         let mut queues = Vec::new();
-        for (name, count) in counts(route, &masters) {
-            let count = at_most.map_or(count, |most| count.min(most));
-            publish.add(topic, name, count, masters.get(name), &mut queues);
+        let mut owners = FxHashMap::default();
+        for (name, count) in counts(route, &masters, at_most) {
+            let broker = *owners.entry(name).or_insert_with(|| {
+                let address = masters.get(name).cloned();
+                publish.brokers.push(Broker {
+                    name: name.into(),
+                    address,
+                });
+                publish.brokers.len() - 1
+            });
+            publish.add(topic, broker, count, &mut queues);
         }
         publish.queues = queues.into();
         publish
@@ -75,36 +80,28 @@ impl Publish {
     fn add(
         &mut self,
         topic: &TopicName,
-        name: &str,
+        broker: usize,
         count: i32,
-        address: Option<&Endpoint>,
         queues: &mut Vec<MessageQueue>,
     ) {
-        let known = self.brokers.iter().position(|broker| &*broker.name == name);
-        let owner = known.unwrap_or_else(|| {
-            self.brokers.push(Broker {
-                name: name.into(),
-                address: address.cloned(),
-            });
-            self.brokers.len() - 1
-        });
         for id in 0..count {
             if queues.len() == MAX_QUEUES {
                 return;
             }
-            let broker = self.brokers[owner].name.clone();
-            queues.push(MessageQueue {
-                topic: topic.clone(),
-                broker,
-                id,
-            });
-            self.owners.push(owner as u32);
+            let name = self.brokers[broker].name.clone();
+            queues.push(MessageQueue::new(topic.clone(), name, id));
+            self.owners.push(broker as u32);
         }
     }
 }
 
-/// Broker names and their numbers of queues, in the order of C.4.
-fn counts<'a>(route: &'a TopicRoute, masters: &BTreeMap<&str, Endpoint>) -> Vec<(&'a str, i32)> {
+/// Broker names and their numbers of queues, in the order of C.4; of a default topic at most so
+/// many, by what can be read (C.5).
+fn counts<'a>(
+    route: &'a TopicRoute,
+    masters: &BTreeMap<&str, Endpoint>,
+    at_most: Option<i32>,
+) -> Vec<(&'a str, i32)> {
     if let Some(order) = route
         .order_conf
         .as_deref()
@@ -115,15 +112,23 @@ fn counts<'a>(route: &'a TopicRoute, masters: &BTreeMap<&str, Endpoint>) -> Vec<
             .split(';')
             .filter_map(|item| item.split_once(':'))
             .filter_map(|(name, count)| Some((name.trim(), count.trim().parse().ok()?)))
+            .filter(|(_, count)| *count > 0)
+            .take(MAX_QUEUES)
             .collect();
     }
+    let is_served = |queue: &&QueueData| {
+        queue.perm & perm::WRITE != 0 && masters.contains_key(queue.broker.as_str())
+    };
+    let count = |queue: &QueueData| match at_most {
+        Some(most) => most.min(queue.read_queues),
+        None => queue.write_queues,
+    };
     let mut counts: Vec<_> = route
         .queues
         .iter()
-        .filter(|queue| {
-            queue.perm & perm::WRITE != 0 && masters.contains_key(queue.broker.as_str())
-        })
-        .map(|queue| (queue.broker.as_str(), queue.write_queues))
+        .filter(is_served)
+        .map(|queue| (queue.broker.as_str(), count(queue)))
+        .filter(|(_, count)| *count > 0)
         .collect();
     counts.sort_by_key(|(name, _)| *name);
     counts
@@ -188,6 +193,13 @@ mod tests {
             names(&route(&queue("a", 6, 4), conf), None),
             ["b:0", "a:0", "a:1"]
         );
+    }
+
+    #[test]
+    fn an_order_configuration_of_a_hundred_thousand_brokers_costs_no_more_than_its_length() {
+        let items: Vec<_> = (0..100_000).map(|n| format!("b{n}:{}", n % 2)).collect();
+        let conf = format!("\"{}\"", items.join(";"));
+        assert_eq!(names(&route(&queue("a", 6, 4), &conf), None).len(), 50_000);
     }
 
     #[test]

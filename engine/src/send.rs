@@ -177,6 +177,10 @@ impl Engine {
         let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
             return;
         };
+        if let Some(receipt) = send.fallback.take() {
+            // The last result is kept, and is better than an error (PROTOCOL E.10).
+            return self.finish(now, id, Outcome::Sent(receipt));
+        }
         let failures = std::mem::take(&mut send.failures);
         let error = if failures.is_empty() {
             error

@@ -4,13 +4,27 @@ use bytes::Bytes;
 use rocketmq_proto::{CommandView, RequestCode, ResponseCode};
 
 use crate::engine::Engine;
-use crate::io::ConnId;
+use crate::io::{CloseReason, ConnId, Now};
+
+/// Answers that wait to be written on one connection, at most: servers ask seldom, one at a time.
+const MAX_UNWRITTEN_ANSWERS: usize = 64;
+/// So much of a group's name is echoed: none is longer (PROTOCOL E.4).
+const MAX_GROUP: usize = 255;
 
 impl Engine {
     /// Answers what can be answered, drops what is oneway.
-    pub(crate) fn server_request(&mut self, conn: ConnId, request: &CommandView<'_>) {
+    pub(crate) fn server_request(&mut self, now: Now, conn: ConnId, request: &CommandView<'_>) {
         if request.flags.is_oneway() {
             return;
+        }
+        let unwritten = self
+            .peers
+            .conns
+            .get(conn)
+            .map_or(0, |link| link.answers.len());
+        if unwritten >= MAX_UNWRITTEN_ANSWERS {
+            // It asks and asks, and does not read what we answer.
+            return self.disconnect(now, conn, CloseReason::Garbage);
         }
         let mut body = Bytes::new();
         let (code, remark) = match RequestCode(request.code) {
@@ -26,6 +40,7 @@ impl Engine {
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => (ResponseCode::SUCCESS, None),
             RequestCode::GET_CONSUMER_RUNNING_INFO | RequestCode::CONSUME_MESSAGE_DIRECTLY => {
                 let group = request.ext.get("consumerGroup").unwrap_or_default();
+                let group: String = group.chars().take(MAX_GROUP).collect();
                 let remark = format!("The Consumer Group <{group}> not exist in this consumer");
                 (ResponseCode::SYSTEM_ERROR, Some(remark))
             }

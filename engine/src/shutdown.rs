@@ -128,13 +128,19 @@ impl Engine {
     }
 
     /// The time of a stage is over.
-    pub(crate) fn shutdown_due(&mut self, now: Now) {
+    pub(crate) fn shutdown_due(&mut self, now: Now, id: OpId) {
+        let first = self
+            .closing
+            .as_ref()
+            .and_then(|closing| closing.waiting.first());
+        let is_first = first == Some(&id);
         match self.closing.as_ref().map(|closing| closing.stage) {
             Some(Stage::Draining) => {
                 self.abandon_all(now);
                 self.say_goodbye(now);
             }
-            Some(Stage::Goodbye) => self.close_all(now),
+            // The time for goodbyes is the first caller's; a second one waits with him.
+            Some(Stage::Goodbye) if is_first => self.close_all(now),
             _ => {}
         }
     }
@@ -249,7 +255,10 @@ impl Engine {
                 conn,
                 why: CloseReason::Shutdown,
             });
-            self.peers.conns.remove(conn);
+            let stuck = self.peers.conns.remove(conn).map(|link| link.stuck);
+            for (_, weight, oneway) in stuck.into_iter().flatten() {
+                self.pool(oneway).give_back(weight);
+            }
             self.pending.take_all(conn);
         }
         for peer in self.peers.peers.keys() {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::hub::Hub;
+use super::state::Progress;
 use super::wire::{Opened, Out, Wire};
 use crate::dial::DialError;
 use crate::io::{CloseCause, ConnId, Frame, FrameSeq, Input, Now};
@@ -29,7 +30,7 @@ pub struct ConnTx {
     frames: VecDeque<Frame>,
     /// Taken from the hub and not encrypted yet; used on encrypted connections only.
     unsealed: VecDeque<Frame>,
-    written: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     wire: Option<Arc<Wire>>,
     open: bool,
 }
@@ -50,6 +51,7 @@ pub struct ConnRx {
 #[derive(Debug)]
 pub struct Batch<'a> {
     frames: &'a VecDeque<Frame>,
+    progress: &'a Progress,
 }
 
 /// The two ends of a connection that was dialled; `by` ends the handshakes of its layers.
@@ -59,16 +61,16 @@ pub(super) fn pair(
     wire: Option<&Arc<Wire>>,
     by: Instant,
 ) -> (ConnTx, ConnRx) {
-    let written = hub.lock().outbox(conn).map(|outbox| {
+    let progress = hub.lock().outbox(conn).map(|outbox| {
         outbox.handshake = wire.map(|wire| (by, wire.clone()));
-        outbox.written.clone()
+        outbox.progress.clone()
     });
     let tx = ConnTx {
         hub: hub.clone(),
         conn,
         frames: VecDeque::new(),
         unsealed: VecDeque::new(),
-        written: written.unwrap_or_default(),
+        progress: progress.unwrap_or_default(),
         wire: wire.cloned(),
         open: true,
     };
@@ -95,8 +97,11 @@ impl ConnTx {
             let outbox = state.outbox(self.conn);
             outbox.map(|outbox| outbox.wait(waker, false)).is_some()
         };
+        // What was offered before and not taken was not written.
+        self.progress.offered.store(0, Ordering::Release);
         Poll::Ready(open.then_some(Batch {
             frames: &self.frames,
+            progress: &self.progress,
         }))
     }
 
@@ -161,18 +166,22 @@ impl ConnTx {
                 break;
             }
             report |= frame.report;
-            self.written.fetch_max(frame.seq.0, Ordering::Release);
+            self.progress
+                .written
+                .fetch_max(frame.seq.0, Ordering::Release);
             self.frames.pop_front();
         }
+        self.progress.offered.store(0, Ordering::Release);
         if report {
-            let seq = FrameSeq(self.written.load(Ordering::Acquire));
-            self.hub.input(now, Input::Flushed(self.conn, seq));
+            let (written, _) = self.progress.seen();
+            self.hub.input(now, Input::Flushed(self.conn, written));
         }
     }
 
     /// Writing failed: the connection is over.
     pub fn failed(mut self, now: Now, error: &io::Error) {
         self.open = false;
+        self.progress.offered.store(0, Ordering::Release);
         match &self.wire {
             Some(wire) if !wire.is_established() => {
                 self.hub
@@ -310,11 +319,14 @@ impl<'a> Batch<'a> {
         let parts = self
             .frames
             .iter()
-            .flat_map(|frame| [&frame.head, &frame.body]);
+            .flat_map(|frame| [(frame.seq, &frame.head), (frame.seq, &frame.body)])
+            .filter(|(_, part)| !part.is_empty());
         let mut used = 0;
-        for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+        for (slice, (seq, part)) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part);
             used += 1;
+            // From here on until the write is over, nobody may call this frame unwritten.
+            self.progress.offered.fetch_max(seq.0, Ordering::Release);
         }
         used
     }

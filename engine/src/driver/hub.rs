@@ -1,18 +1,18 @@
 //! The hub: the engine, what it wants done, and the one lock around both.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocketmq_proto::{UniqueIdSeed, UniqueIds};
 
 use super::events::Events;
-use super::state::{After, Completed, State};
+use super::state::{After, State, guarded};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
 use crate::dial::DialError;
 use crate::engine::Engine;
-use crate::io::{Answer, Ask, CloseCause, ConnId, FrameSeq, Input, Now, OpId};
+use crate::io::{Answer, Ask, CloseCause, ConnId, Input, Now, OpId};
 use crate::stats::Stats;
 
 /// A producer's engine, shared by its callers and its actors. Cheap to clone.
@@ -105,8 +105,9 @@ impl Hub {
         let outbox = self.with(|state| {
             let outbox = state.take_outbox(conn);
             if let Some(outbox) = &outbox {
-                let seq = FrameSeq(outbox.written.load(Ordering::Acquire));
-                state.engine.handle(now, Input::Flushed(conn, seq));
+                let (written, offered) = outbox.progress.seen();
+                state.engine.handle(now, Input::Flushed(conn, written));
+                state.engine.handle(now, Input::Offered(conn, offered));
             }
             state.engine.handle(now, Input::Closed(conn, cause));
             outbox
@@ -125,9 +126,10 @@ impl Hub {
                     continue;
                 };
                 let conn = outbox.conn;
-                let seq = FrameSeq(outbox.written.load(Ordering::Acquire));
+                let (written, offered) = outbox.progress.seen();
                 let too_late = outbox.too_late(now.mono);
-                state.engine.handle(now, Input::Flushed(conn, seq));
+                state.engine.handle(now, Input::Flushed(conn, written));
+                state.engine.handle(now, Input::Offered(conn, offered));
                 if let Some(error) = too_late {
                     // Said here, since the engine only knows that a dial took too long.
                     state.engine.handle(now, Input::ConnectFailed(conn, error));
@@ -145,58 +147,42 @@ impl Hub {
     /// Runs a piece of work under the lock, carries out what the engine then wants, and after the
     /// lock is released calls whom it concerns.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
-        let mut after = After::default();
-        let result = {
-            let mut state = self.lock();
-            let result = work(&mut state);
-            state.carry_out(&mut after);
-            result
-        };
-        self.call(after);
+        let (result, after) = self.under_lock(work);
+        self.ask(after.call());
         result
+    }
+
+    fn under_lock<R>(&self, work: impl FnOnce(&mut State) -> R) -> (R, After) {
+        let mut after = After::default();
+        let mut state = self.lock();
+        let result = work(&mut state);
+        state.carry_out(&mut after);
+        drop(state);
+        (result, after)
+    }
+
+    /// Runs the application's code and brings back its answers. An answer may lead to the next
+    /// question: a loop, since there may be as many as there are sends.
+    fn ask(&self, asks: Vec<(OpId, Ask)>) {
+        let mut asks = VecDeque::from(asks);
+        while let Some((op, ask)) = asks.pop_front() {
+            let answer = catch_unwind(AssertUnwindSafe(|| answer(&ask)));
+            let answer = answer.unwrap_or(Answer::Panicked);
+            let now = Now::system();
+            let ((), after) = self.under_lock(|state| state.engine.answer(now, op, answer));
+            guarded(|| drop(ask));
+            asks.extend(after.call());
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         match self.0.state.lock() {
             Ok(state) => state,
             Err(poisoned) => {
-                let mut state = poisoned.into_inner();
-                state.break_off();
-                state
+                let left_behind = poisoned.into_inner().break_off();
+                left_behind.call();
+                self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
             }
-        }
-    }
-
-    fn call(&self, after: After) {
-        if let Some(waker) = after.waker {
-            waker.wake();
-        }
-        for waker in after.wakers {
-            waker.wake();
-        }
-        for slot in after.admitted {
-            slot.admit();
-        }
-        for Completed {
-            slot,
-            outcome,
-            _spent,
-        } in after.completed
-        {
-            if let Some(slot) = slot {
-                slot.complete(outcome);
-            }
-        }
-        for outbox in after.closed {
-            if let Some(writer) = outbox.writer {
-                writer.wake();
-            }
-        }
-        for (op, ask) in after.asks {
-            let answer = catch_unwind(AssertUnwindSafe(|| answer(&ask)));
-            let answer = answer.unwrap_or(Answer::Panicked);
-            let now = Now::system();
-            self.with(|state| state.engine.answer(now, op, answer));
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What stands behind the hub's lock: the engine, and what it wants done.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
 use super::events::Watchers;
-use super::ticket::{Slot, remember};
+use super::ticket::{Slot, remember, ring};
 use super::wire::Wire;
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
-use crate::io::{Ask, ConnId, Endpoint, Frame, OpId, Outcome, Output};
+use crate::io::{Ask, ConnId, Endpoint, Frame, FrameSeq, OpId, Outcome, Output};
 use crate::prepare::Prepared;
 use crate::slab::Key;
 
@@ -43,7 +44,7 @@ pub(super) struct Outbox {
     /// Whether a frame is what it waits for; otherwise it waits for the socket, and only the end of
     /// the connection concerns it.
     pub(super) wants_frames: bool,
-    pub(super) written: Arc<AtomicU64>,
+    pub(super) progress: Arc<Progress>,
     /// As long as there are handshakes: until when, and how far they are.
     pub(super) handshake: Option<(Instant, Arc<Wire>)>,
 }
@@ -63,9 +64,63 @@ pub(super) struct After {
 #[derive(Debug)]
 pub(super) struct Completed {
     pub(super) slot: Option<Arc<Slot>>,
-    pub(super) outcome: Outcome,
-    /// Dropped with this: its drop may run the application's code.
-    pub(super) _spent: Option<Box<Prepared>>,
+    pub(super) outcome: Option<Outcome>,
+    /// Its drop may run the application's code.
+    pub(super) spent: Option<Box<Prepared>>,
+}
+
+/// How far the writing of a connection is; told by its writing end without the lock.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The last frame that was written whole.
+    pub(super) written: AtomicU64,
+    /// The last frame of the write that is under way: it may be written already.
+    pub(super) offered: AtomicU64,
+}
+
+impl Progress {
+    /// The last frame written whole, and the last that may be.
+    pub(super) fn seen(&self) -> (FrameSeq, FrameSeq) {
+        let written = self.written.load(Ordering::Acquire);
+        let offered = self.offered.load(Ordering::Acquire);
+        (FrameSeq(written), FrameSeq(offered.max(written)))
+    }
+}
+
+impl After {
+    /// Calls whom it concerns: first every outcome finds its place, then whatever runs the
+    /// application's code, each piece of it on its own, so that a panic in one harms no other.
+    /// Returns the questions that are left.
+    pub(super) fn call(self) -> Vec<(OpId, Ask)> {
+        let mut completed = self.completed;
+        for slot in self.admitted {
+            slot.admit();
+        }
+        for Completed { slot, outcome, .. } in &mut completed {
+            if let (Some(slot), Some(outcome)) = (slot.take(), outcome.take()) {
+                slot.complete(outcome);
+            }
+        }
+        let writers = self
+            .closed
+            .iter()
+            .filter_map(|outbox| outbox.writer.clone());
+        for waker in self.waker.into_iter().chain(self.wakers).chain(writers) {
+            ring(waker);
+        }
+        for Completed { spent, .. } in completed {
+            if let Some(spent) = spent {
+                guarded(|| drop(spent));
+            }
+        }
+        guarded(|| drop(self.closed));
+        self.asks
+    }
+}
+
+/// Runs the application's code; a panic in it ends here (PROTOCOL E.9).
+pub(super) fn guarded(work: impl FnOnce()) {
+    let _swallowed = catch_unwind(AssertUnwindSafe(work));
 }
 
 impl State {
@@ -95,8 +150,8 @@ impl State {
                     let slot = self.take_slot(op);
                     after.completed.push(Completed {
                         slot,
-                        outcome,
-                        _spent: spent,
+                        outcome: Some(outcome),
+                        spent,
                     });
                 }
                 Output::Connect { conn, to, by } => {
@@ -152,7 +207,7 @@ impl State {
             frames: VecDeque::new(),
             writer: None,
             wants_frames: false,
-            written: Arc::default(),
+            progress: Arc::default(),
             handshake: None,
         };
         *place(&mut self.outboxes, conn.slot()) = Some(outbox);
@@ -181,21 +236,24 @@ impl State {
     }
 
     /// After a panic under the lock: the engine's state cannot be trusted, so nobody is left
-    /// waiting for it.
-    pub(super) fn break_off(&mut self) {
+    /// waiting for it. Returns whom that concerns.
+    pub(super) fn break_off(&mut self) -> After {
+        let mut after = After::default();
         if std::mem::replace(&mut self.broken, true) {
-            return;
+            return after;
         }
         for (_, slot) in self.slots.iter_mut().filter_map(Option::take) {
-            slot.complete(Outcome::Failed(SendError::closed(
-                crate::Certainty::Unknown,
-            )));
+            let outcome = Outcome::Failed(SendError::closed(crate::Certainty::Unknown));
+            after.completed.push(Completed {
+                slot: Some(slot),
+                outcome: Some(outcome),
+                spent: None,
+            });
         }
-        for outbox in self.outboxes.iter_mut().filter_map(Option::take) {
-            if let Some(writer) = outbox.writer {
-                writer.wake();
-            }
-        }
+        after
+            .closed
+            .extend(self.outboxes.iter_mut().filter_map(Option::take));
+        after
     }
 }
 

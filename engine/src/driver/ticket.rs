@@ -1,6 +1,7 @@
 //! Where a caller waits for its operation.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -113,7 +114,7 @@ impl Slot {
         *state = SlotState::Admitted(None);
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            ring(waker);
         }
     }
 
@@ -128,7 +129,7 @@ impl Slot {
         *state = SlotState::Done { outcome, admitted };
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            ring(waker);
         }
     }
 
@@ -143,6 +144,11 @@ fn take(state: &mut SlotState) -> Outcome {
         SlotState::Done { outcome, .. } => outcome,
         _ => Outcome::Failed(SendError::closed(Certainty::Unknown)),
     }
+}
+
+/// Calls a waker. It is the application's code: a panic in it must not keep others from theirs.
+pub(super) fn ring(waker: Waker) {
+    let _swallowed = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 /// Keeps the waker to call, and spares the clone when it is the same as before.

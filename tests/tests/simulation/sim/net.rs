@@ -15,10 +15,15 @@ use super::world::{Event, World};
 pub(super) struct Net {
     pub(super) servers: Vec<ServerPort>,
     pub(super) wires: BTreeMap<u64, Wire>,
+    /// The connection that ended in this step.
+    pub(super) just_closed: Option<ConnId>,
     /// The wires of connections that the engine holds.
     pub(super) conns: BTreeMap<ConnId, u64>,
     /// How many connections there ever were.
     pub(super) dials: u64,
+    /// A connection that ended in this step, right after its driver had reported what was written:
+    /// what the engine answered to the report may still name it.
+    pub(super) just_ended: Option<ConnId>,
 }
 
 /// Where a server listens.
@@ -70,8 +75,10 @@ impl Net {
         Self {
             servers: servers.collect(),
             wires: BTreeMap::new(),
+            just_closed: None,
             conns: BTreeMap::new(),
             dials: 0,
+            just_ended: None,
         }
     }
 }
@@ -123,6 +130,9 @@ impl World {
     /// The engine gives a frame to write.
     pub(super) fn transmit(&mut self, conn: ConnId, frame: Frame) -> Result<(), String> {
         let Some(&id) = self.net.conns.get(&conn) else {
+            if self.net.just_closed == Some(conn) {
+                return Ok(());
+            }
             return Err(format!("a frame for {conn}, which does not exist"));
         };
         self.book_frame(id, &frame)?;
@@ -160,7 +170,9 @@ impl World {
         match event {
             NetEvent::ClientSeesEnd(id, cause) => self.client_sees_end(id, cause),
             NetEvent::Dialled(id, result) => self.dialled(id, result),
-            NetEvent::Flushed(id) => self.report(id),
+            NetEvent::Flushed(id) => {
+                self.report(id);
+            }
             NetEvent::Pump(id) => self.pump(id),
             NetEvent::ServerSeesEnd(id) => self.server_sees_end(id),
             NetEvent::ServerWrites(id, bytes) => self.server_writes(id, &bytes),
@@ -309,15 +321,18 @@ impl World {
         *last
     }
 
-    fn report(&mut self, id: u64) {
+    /// Whether there was anything to report.
+    fn report(&mut self, id: u64) -> bool {
         let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
+            return false;
         };
-        if wire.client_is_there && wire.written > wire.reported {
-            wire.reported = wire.written;
-            let (conn, seq) = (wire.conn, wire.written);
-            self.feed(Input::Flushed(conn, seq));
+        if !wire.client_is_there || wire.written <= wire.reported {
+            return false;
         }
+        wire.reported = wire.written;
+        let (conn, seq) = (wire.conn, wire.written);
+        self.feed(Input::Flushed(conn, seq));
+        true
     }
 
     fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) {
@@ -444,12 +459,16 @@ impl World {
         if !wire.client_is_there {
             return;
         }
-        self.report(id);
+        if self.report(id) {
+            self.net.just_ended = Some(conn);
+        }
         // The report may have made the engine close it.
         if !self.net.conns.contains_key(&conn) || !self.engine.has_conn(conn) {
             return;
         }
         self.net.conns.remove(&conn);
+        // What was written may have made room for a frame, just before the end was told.
+        self.net.just_closed = Some(conn);
         self.leave(id);
         self.feed(Input::Closed(conn, cause));
         self.draw_stale(conn);

@@ -217,6 +217,8 @@ impl World {
             }
             self.carry_out(output)?;
         }
+        self.net.just_closed = None;
+        self.net.just_ended = None;
         // What is due by now may be armed, until the next tick.
         self.engine.check(self.base)
     }
