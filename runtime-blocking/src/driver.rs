@@ -225,3 +225,34 @@ impl Drop for Driver {
         drop(self.bell.close());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rocketmq_engine::driver::{Setup, park_on};
+    use rocketmq_engine::proto::Message;
+    use rocketmq_engine::{Certainty, SendErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn when_the_io_thread_panics_everything_completes() {
+        let mut setup = Setup::new("panics");
+        setup.name_servers(["127.0.0.1:1"]);
+        let (handle, supervisor) = setup.start().unwrap();
+        let driver = Driver::new(supervisor, "resolve".into()).unwrap();
+        let mut ticket = handle
+            .send(Now::system(), Message::new("orders", "x"), true)
+            .unwrap();
+        let thread = thread::spawn(move || {
+            let _driver = driver;
+            panic!("as this test wants");
+        });
+        let error = park_on(|waker| ticket.poll_outcome(waker)).into_receipt();
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), SendErrorKind::Closed);
+        assert_eq!(error.certainty(), Certainty::NotSent);
+        assert!(thread.join().is_err());
+        let later = handle.send(Now::system(), Message::new("orders", "x"), true);
+        assert_eq!(later.unwrap_err().kind(), SendErrorKind::Closed);
+    }
+}
