@@ -223,6 +223,8 @@ macro_rules! suite_in_process {
                     no_room_in_time_is_an_error_that_says_so;
                 placing:
                     a_selector_that_panics_is_an_error_and_no_more,
+                    failing_selectors_in_line_end_one_after_the_other,
+                    a_message_that_panics_when_it_is_dropped_harms_no_other,
                     a_selector_that_chooses_nothing_is_an_error,
                     a_selector_that_chooses_what_does_not_exist_is_an_error,
                     queues_take_turns;

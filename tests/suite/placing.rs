@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rocketmq_engine::{Certainty, SendErrorKind};
 use rocketmq_proto::{Message, MessageQueue};
+use rocketmq_testkit::{Fault, FaultRule};
 
 use super::support::{
-    Servers, TOPIC, assert_says, assert_works, bodies, cluster, message, producer, text,
+    Servers, TOPIC, assert_says, assert_works, bodies, cluster, eventually, message, producer,
+    producer_with, text,
 };
 use super::{Harness, Pending, Producer};
 
@@ -130,6 +133,54 @@ pub(crate) fn a_selector_that_panics_is_an_error_and_no_more<H: Harness>() {
     assert_says(&error, &["panicked"]);
     assert_works(&producer, &cluster);
     assert_eq!(bodies(&cluster, TOPIC).len(), 1);
+}
+
+pub(crate) fn failing_selectors_in_line_end_one_after_the_other<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let producer = producer_with(&harness, &cluster, |config| config.max_in_flight = 1);
+    producer.ready(TOPIC).unwrap();
+    let rule = FaultRule::new(Fault::Delay(Duration::from_millis(300)));
+    cluster.broker(0).inject(rule.sends().times(1)).unwrap();
+    let taken = producer.enqueue(message("takes all room")).unwrap();
+    let fails = |_| producer.begin(message("never").select(|_, _| None));
+    let line: Vec<_> = (0..3000).map(fails).collect();
+    taken.wait().unwrap();
+    for pending in line {
+        assert_eq!(pending.wait().unwrap_err().kind(), SendErrorKind::Selector);
+    }
+    assert_works(&producer, &cluster);
+}
+
+pub(crate) fn a_message_that_panics_when_it_is_dropped_harms_no_other<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let producer = producer_with(&harness, &cluster, |config| config.retries = 0);
+    producer.ready(TOPIC).unwrap();
+    let never = FaultRule::new(Fault::NeverAnswer);
+    cluster.broker(0).inject(never.sends().times(6)).unwrap();
+    let bad = PanicsWhenDropped;
+    let first = message("first").select(move |_, _| {
+        let _captured = &bad;
+        Some(0)
+    });
+    let mut line = vec![producer.enqueue(first).unwrap()];
+    line.extend((0..5).map(|_| producer.enqueue(message("beside")).unwrap()));
+    eventually("all are stored", || bodies(&cluster, TOPIC).len() == 6);
+    cluster.broker(0).close_connections();
+    for pending in line {
+        assert_eq!(pending.wait().unwrap_err().certainty(), Certainty::Unknown);
+    }
+}
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("this panic is part of the test");
+        }
+    }
 }
 
 pub(crate) fn a_selector_that_chooses_nothing_is_an_error<H: Harness>() {
