@@ -28,10 +28,10 @@ mod driver;
 mod net;
 mod producer;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
-pub use rocketmq_engine::driver::TryEnqueueError;
+pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 pub use rocketmq_engine::driver::asynchronous::{
     Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
     ReadyFuture, SendFuture, ShutdownFuture,
