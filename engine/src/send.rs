@@ -167,8 +167,9 @@ impl Engine {
             Answer::Queue(None) => "the queue selector chose no queue",
             Answer::Panicked => "the queue selector panicked",
         };
+        // Not the first question when the topic has fewer queues than at an earlier try.
         let error = SendError::new(SendErrorKind::Selector, Certainty::NotSent, why);
-        self.finish(now, id, Outcome::Failed(error));
+        self.fail_send(now, id, error);
     }
 
     /// A send's error when no more can be done for it: the one that it met, knowing what its

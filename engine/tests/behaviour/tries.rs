@@ -287,6 +287,33 @@ fn a_closure_that_panics_finds_nothing_or_goes_astray_fails_the_send_unsent() {
 }
 
 #[test]
+fn a_closure_that_is_asked_again_and_panics_does_not_unsend_the_try_before() {
+    let (mut rig, conns) = Rig::with_brokers(&["a"], 2, |_| {});
+    let op = rig.send(message("x").select(|_, _| None));
+    rig.reply(op, Answer::Queue(Some(1)));
+    let sent = rig.next_send().unwrap();
+    rig.run_to(500);
+    rig.forget_frames();
+    rig.answer(&sent, ResponseCode::TOPIC_NOT_EXIST, "deleted");
+    let again = rig.next_send().unwrap();
+    rig.flushed(again.conn, again.seq);
+    let question = rig
+        .frames()
+        .find(|sent| sent.field("topic") == "T")
+        .cloned()
+        .unwrap();
+    rig.answer_body(&question, ResponseCode::SUCCESS, route(&["a"], 1));
+    rig.close(conns[0]);
+    assert_eq!(rig.asked, [op, op], "there is no queue 1 any more");
+    rig.reply(op, Answer::Panicked);
+    let error = rig.error(op);
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (SendErrorKind::Selector, Certainty::Unknown)
+    );
+}
+
+#[test]
 fn a_busy_broker_keeps_its_requests_as_long_as_earlier_ones_are_answered() {
     let (mut rig, _) = Rig::with_brokers(&["a", "b"], 1, |_| {});
     let queue = MessageQueue::new(TopicName::new("T").unwrap(), "a", 0);
