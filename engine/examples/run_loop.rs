@@ -37,7 +37,8 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                             engine.handle(Now::system(), Input::Connected(conn));
                         }
                         Err(error) => {
-                            engine.handle(Now::system(), Input::ConnectFailed(conn, (&error).into()));
+                            engine
+                                .handle(Now::system(), Input::ConnectFailed(conn, (&error).into()));
                         }
                     }
                 }

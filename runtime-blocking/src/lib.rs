@@ -43,21 +43,22 @@
 //!
 //! # Why one thread that polls, and callers that write
 //!
-//! Three designs were measured side by side, on two cores, with messages of 1 KiB, against
-//! `serve --discard` of the testkit; medians of three rounds, CPU of this process a message:
+//! Four designs were measured side by side, on two cores shared with the server and more, with
+//! messages of 1 KiB, against `serve --discard` of the testkit. Medians of five rounds; CPU is that
+//! of this process, for each message:
 //!
-//! | | one at a time: p50, CPU | 256 threads: CPU | one thread, 256 under way: CPU |
+//! | | one at a time | 256 threads | one thread, 256 under way |
 //! |---|---|---|---|
-//! | two threads a connection, each in a blocking call | 16 µs, 12 µs | 17 µs | 3.8 µs |
-//! | one polling thread that reads and writes | 24 µs, 41 µs | 15 µs | 3.6 µs |
-//! | the same, and a lone caller writes its own | **13 µs, 9 µs** | **10 µs** | **3.0 µs** |
-//! | the same, and every caller writes its own | 13 µs, 9 µs | 18 µs | 3.0 µs |
+//! | two threads a connection, in blocking calls | p50 16.5 µs, CPU 12.5 µs | 74 k/s, CPU 16 µs | CPU 3.1 µs |
+//! | one polling thread that reads and writes | p50 18.5 µs, CPU 43 µs | 83 k/s, CPU 16 µs | CPU 2.9 µs |
+//! | **the same, and a lone caller writes its own** | p50 13.3 µs, CPU 9.8 µs | 87 k/s, CPU 17 µs | CPU 2.6 µs |
+//! | the same, and every caller writes its own | p50 13.1 µs, CPU 9.5 µs | 80 k/s, CPU 18 µs | CPU 2.9 µs |
 //!
 //! A caller that is alone would only wake a thread to write for it, and then sleep: writing by
-//! itself spares a thread switch. When several wait at once, one thread that writes for all of them
-//! puts many frames into one system call. One thread can also give up a connection whose socket
-//! takes nothing in, which a thread inside a blocking write cannot: so there is no thread that a
-//! silent server could keep.
+//! itself spares a switch of threads. When several wait at once, one thread that writes for all of
+//! them puts many frames into one system call; most of what remains then is waking the callers. One
+//! thread can also give up a connection whose socket takes nothing in, which a thread inside a
+//! blocking write cannot: so there is no thread that a silent server could keep.
 //!
 //! The polling is [`mio`]'s: `polling`, the other candidate, asks for `unsafe` to register a socket.
 

@@ -31,11 +31,11 @@ mod producer;
 pub use builder::Builder;
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
-pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 pub use rocketmq_engine::driver::asynchronous::{
     Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
     ReadyFuture, SendFuture, ShutdownFuture,
 };
+pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
 pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
