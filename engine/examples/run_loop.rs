@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
-    let mut streams = BTreeMap::new();
+    let (now, mut streams) = (Now::system, BTreeMap::new());
     loop {
         while let Some(output) = engine.poll_output() {
             match output {
@@ -34,11 +34,10 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                         Ok(stream) => {
                             stream.set_read_timeout(Some(Duration::from_millis(1)))?;
                             streams.insert(conn, (stream, BytesMut::new()));
-                            engine.handle(Now::system(), Input::Connected(conn));
+                            engine.handle(now(), Input::Connected(conn));
                         }
                         Err(error) => {
-                            engine
-                                .handle(Now::system(), Input::ConnectFailed(conn, (&error).into()));
+                            engine.handle(now(), Input::ConnectFailed(conn, (&error).into()))
                         }
                     }
                 }
@@ -48,7 +47,7 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                     };
                     stream.write_all(&frame.head)?;
                     stream.write_all(&frame.body)?;
-                    engine.handle(Now::system(), Input::Flushed(conn, frame.seq));
+                    engine.handle(now(), Input::Flushed(conn, frame.seq));
                 }
                 Output::Disconnect { conn, .. } => drop(streams.remove(&conn)),
                 Output::Complete { outcome, .. } => return Ok(outcome),
@@ -59,9 +58,9 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
             let mut bytes = [0; 4096];
             if let Ok(count) = stream.read(&mut bytes) {
                 buffer.extend_from_slice(&bytes[..count]);
-                engine.handle(Now::system(), Input::Received(*conn, buffer));
+                engine.handle(now(), Input::Received(*conn, buffer));
             }
         }
-        engine.handle(Now::system(), Input::Tick);
+        engine.handle(now(), Input::Tick);
     }
 }
