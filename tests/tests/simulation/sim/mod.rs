@@ -7,6 +7,7 @@ mod net;
 mod plan;
 mod rng;
 mod trace;
+mod traffic;
 mod truth;
 mod upsets;
 mod wire;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_engine::{CloseCause, ConnId, Endpoint, Frame, FrameSeq, Input};
-use rocketmq_testkit::{Action, ClusterState, PeerId, ServerNow};
+use rocketmq_testkit::{ClusterState, PeerId};
 
-use super::wire::{Fuse, Outgoing, Phase, Wire};
+use super::wire::{Finished, Fuse, Outgoing, Phase, Wire};
 use super::world::{Event, World};
 
 pub(super) struct Net {
@@ -45,6 +45,8 @@ pub(super) enum NetEvent {
     Stale(ConnId, Stale),
     ToClient(u64, Bytes),
     ToServer(u64, Bytes),
+    /// A write returned to the driver.
+    Wrote(u64, Finished),
 }
 
 /// News of a connection that is over for the engine.
@@ -179,6 +181,7 @@ impl World {
             NetEvent::Stale(conn, stale) => return self.stale(conn, stale),
             NetEvent::ToClient(id, bytes) => self.arrive_at_client(id, &bytes),
             NetEvent::ToServer(id, bytes) => self.arrive_at_server(id, &bytes),
+            NetEvent::Wrote(id, finished) => self.wrote(id, finished),
         }
         Ok(())
     }
@@ -208,7 +211,7 @@ impl World {
         Duration::from_micros(50) + self.rng.time(most)
     }
 
-    fn draw_stall(&mut self) -> Duration {
+    pub(super) fn draw_stall(&mut self) -> Duration {
         if self.rng.chance(self.weather.stalls) {
             self.rng.time(Duration::from_millis(800))
         } else {
@@ -271,165 +274,8 @@ impl World {
         }
     }
 
-    /// The driver writes as much as the socket takes.
-    fn pump(&mut self, id: u64) {
-        let most = if self.weather.chopped {
-            self.rng.within(1, 400)
-        } else {
-            64 * 1024
-        };
-        let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
-        };
-        wire.is_pumping = false;
-        if !wire.client_is_there || wire.is_broken {
-            return;
-        }
-        let (bytes, finished) = wire.write(most);
-        let burnt = wire.burn(bytes.len());
-        let more = !wire.outbox.is_empty() && !bytes.is_empty() && !wire.is_broken;
-        wire.is_pumping = more;
-        if !bytes.is_empty() {
-            let at = self.arrival(id, true);
-            self.schedule_at(at, NetEvent::ToServer(id, bytes));
-        }
-        if finished.wants_report || (finished.any && self.plan.eager_reports) {
-            let late = self.rng.time(Duration::from_micros(300));
-            self.schedule(late, Event::Net(NetEvent::Flushed(id)));
-        }
-        if burnt {
-            return self.break_wire(id);
-        }
-        if more {
-            let after = self.delay() / 4 + self.draw_stall();
-            self.schedule(after, Event::Net(NetEvent::Pump(id)));
-        }
-    }
-
-    /// When bytes given to a wire now are at its other end: never before those given earlier.
-    fn arrival(&mut self, id: u64, to_server: bool) -> Duration {
-        let at = self.now + self.delay();
-        let Some(wire) = self.net.wires.get_mut(&id) else {
-            return at;
-        };
-        let last = if to_server {
-            &mut wire.last_to_server
-        } else {
-            &mut wire.last_to_client
-        };
-        *last = at.max(*last);
-        *last
-    }
-
-    /// Whether there was anything to report.
-    fn report(&mut self, id: u64) -> bool {
-        let Some(wire) = self.net.wires.get_mut(&id) else {
-            return false;
-        };
-        if !wire.client_is_there || wire.written <= wire.reported {
-            return false;
-        }
-        wire.reported = wire.written;
-        let (conn, seq) = (wire.conn, wire.written);
-        self.feed(Input::Flushed(conn, seq));
-        true
-    }
-
-    fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) {
-        let now = ServerNow {
-            unix_ms: self.unix_ms(),
-        };
-        let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
-        };
-        if !wire.server_is_there || wire.is_silent {
-            return;
-        }
-        let address = self.net.servers[wire.server].address;
-        let peer = SocketAddr::from(([10, 0, 2, 1], 40_000 + (id % 20_000) as u16));
-        wire.at_server.extend_from_slice(bytes);
-        let mut actions = Vec::new();
-        let whole = loop {
-            match wire.decoder.next_frame(&mut wire.at_server) {
-                Ok(Some(frame)) => {
-                    let conn = PeerId(id);
-                    let cluster = &mut self.cluster;
-                    cluster.on_frame(now, address, conn, peer, &frame, &mut actions);
-                }
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
-        for action in actions {
-            self.act(action);
-        }
-        if !whole {
-            self.end_at_server(id);
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Close { conn } => self.end_at_server(conn.0),
-            Action::Register(_) => {}
-            Action::ResetAfter { conn, bytes } => {
-                self.server_writes(conn.0, &bytes);
-                self.end_at_server(conn.0);
-            }
-            Action::Write { conn, bytes, after } if after.is_zero() => {
-                self.server_writes(conn.0, &bytes);
-            }
-            Action::Write { conn, bytes, after } => {
-                let event = NetEvent::ServerWrites(conn.0, bytes);
-                self.schedule(after, Event::Net(event));
-            }
-        }
-    }
-
-    fn server_writes(&mut self, id: u64, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let most = if self.weather.chopped {
-                self.rng.within(1, 300)
-            } else {
-                rest.len()
-            };
-            let Some(wire) = self.net.wires.get_mut(&id) else {
-                return;
-            };
-            if !wire.server_is_there || wire.is_silent || wire.is_broken {
-                return;
-            }
-            let piece = wire.up_to_the_fuse(most.min(rest.len()));
-            let burnt = wire.burn(piece);
-            let part = Bytes::copy_from_slice(&rest[..piece]);
-            rest = &rest[piece..];
-            let at = self.arrival(id, false);
-            self.schedule_at(at, NetEvent::ToClient(id, part));
-            if burnt {
-                return self.break_wire(id);
-            }
-        }
-    }
-
-    fn arrive_at_client(&mut self, id: u64, bytes: &[u8]) {
-        let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
-        };
-        if !wire.client_is_there || bytes.is_empty() {
-            return;
-        }
-        let conn = wire.conn;
-        let mut buffer = std::mem::replace(&mut wire.at_client, BytesMut::new());
-        buffer.extend_from_slice(bytes);
-        self.feed(Input::Received(conn, &mut buffer));
-        if let Some(wire) = self.net.wires.get_mut(&id) {
-            wire.at_client = buffer;
-        }
-    }
-
     /// The server closes: what it wrote before still arrives.
-    fn end_at_server(&mut self, id: u64) {
+    pub(super) fn end_at_server(&mut self, id: u64) {
         self.server_sees_end(id);
         let Some(wire) = self.net.wires.get_mut(&id) else {
             return;

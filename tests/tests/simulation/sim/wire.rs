@@ -21,7 +21,9 @@ pub(super) struct Wire {
     pub(super) outbox: VecDeque<Outgoing>,
     /// The last frame that the engine gave out.
     pub(super) given: FrameSeq,
-    /// The last frame written whole, and the last that the engine knows to be.
+    /// The last frame of the write that is under way: its bytes may have left already.
+    pub(super) offered: FrameSeq,
+    /// The last frame that the driver knows to be written whole, and the last that the engine does.
     pub(super) written: FrameSeq,
     pub(super) reported: FrameSeq,
     pub(super) last_to_server: Duration,
@@ -55,9 +57,10 @@ pub(super) struct Outgoing {
 }
 
 /// What one write finished.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Finished {
-    pub(super) any: bool,
+    /// The last frame that was written whole.
+    pub(super) upto: FrameSeq,
     pub(super) wants_report: bool,
 }
 
@@ -87,6 +90,7 @@ impl Wire {
             is_pumping: false,
             outbox: VecDeque::new(),
             given: FrameSeq(0),
+            offered: FrameSeq(0),
             written: FrameSeq(0),
             reported: FrameSeq(0),
             last_to_server: Duration::ZERO,
@@ -113,6 +117,7 @@ impl Wire {
         }
         let mut bytes = BytesMut::new();
         let mut finished = Finished::default();
+        self.offered = self.outbox.back().map_or(self.offered, |last| last.seq);
         while let Some(frame) = self.outbox.front_mut() {
             let part = left.min(frame.rest.len());
             bytes.put_slice(&frame.rest.split_to(part));
@@ -120,8 +125,7 @@ impl Wire {
             if !frame.rest.is_empty() {
                 break;
             }
-            self.written = frame.seq;
-            finished.any = true;
+            finished.upto = frame.seq;
             finished.wants_report |= frame.wants_report;
             self.outbox.pop_front();
         }
