@@ -310,7 +310,8 @@ mod tests {
     #[test]
     fn each_bound_is_checked_and_its_field_named() {
         assert_eq!(config().validate(), Ok(()));
-        let broken: [(&str, fn(&mut Config)); 16] = [
+        type Breakage = (&'static str, fn(&mut Config));
+        let broken: [Breakage; 16] = [
             ("create_topic_key", |c| c.create_topic_key.clear()),
             ("retries", |c| c.retries = 101),
             ("group", |c| {

@@ -109,10 +109,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::io::Now;
 
     #[test]
     fn deadlines_fall_due_in_time_order_whatever_the_order_of_setting() {
-        let start = Instant::now();
+        let start = Now::system().mono;
         let at = |ms| start + Duration::from_millis(ms);
         let mut deadlines = Deadlines::new();
         for ms in [30, 10, 40, 20, 40] {
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn entries_left_behind_do_not_pile_up() {
-        let start = Instant::now();
+        let start = Now::system().mono;
         let mut deadlines = Deadlines::new();
         // One deadline that stays at the front, and ten thousand that are cancelled behind it.
         deadlines.set(start, 0_u32);
