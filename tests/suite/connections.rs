@@ -140,6 +140,10 @@ pub(crate) fn a_stopped_broker_is_an_error_until_it_is_back<H: Harness>() {
     let producer = producer(&harness, &cluster);
     producer.send(message("before")).unwrap();
     cluster.broker(0).stop();
+    // What is written before the end of a connection was seen may have been stored.
+    eventually("the producer noticed", || {
+        producer.stats().connections_lost > 0
+    });
     let limit = Duration::from_secs(3);
     let error = within(limit, || producer.send(message("during"))).unwrap_err();
     let address = cluster.broker(0).addr().to_string();

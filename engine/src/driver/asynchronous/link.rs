@@ -69,8 +69,10 @@ impl<S: Socket + Unpin> Future for Link<S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
-            let wrote = self.poll_write(cx);
+            // Read first: what a connection has said, its end above all, is known before more is
+            // written on it.
             let read = self.poll_read(cx);
+            let wrote = self.poll_write(cx);
             match (wrote, read) {
                 (Poll::Ready(Step::Over), _) | (_, Poll::Ready(Step::Over)) => {
                     return Poll::Ready(());
