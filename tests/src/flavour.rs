@@ -43,7 +43,7 @@ impl Flavour {
         self == Self::V4_9
     }
 
-    /// 4.9 answers "not supported" and "[REJECTREQUEST]" even to oneway requests (PROTOCOL J.1).
+    /// 4.9 answers "not supported" and `[REJECTREQUEST]` even to oneway requests (PROTOCOL J.1).
     pub(crate) fn refuses_oneway_aloud(self) -> bool {
         self == Self::V4_9
     }

@@ -23,7 +23,7 @@ pub struct RemotingCommand {
     /// Who speaks; `None` for a name or number this crate does not know. Written, `None` leaves the JSON key out, and is
     /// 255 in a binary header.
     pub language: Option<LanguageCode>,
-    /// See [`version`](crate::version).
+    /// See [`crate::version`].
     pub version: i32,
     /// Matches answers with requests.
     pub opaque: i32,

@@ -2,7 +2,7 @@
 //! [`Future`] and [`Waker`](std::task::Waker), so any executor can poll it.
 //!
 //! What is left to a runtime: a [`Socket`] and how to dial one, an [`Alarm`], how to spawn
-//! [`supervise`] and [`serve`], and a builder around [`Producer`].
+//! [`supervise()`] and [`serve`], and a builder around [`Producer`].
 
 mod events;
 mod futures;
