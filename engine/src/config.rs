@@ -105,7 +105,9 @@ pub struct Config {
 pub enum Retry {
     /// Yes, with the same unique id, so that consumers can tell the duplicate.
     AtLeastOnce,
-    /// No: only when it is certain that no broker has it.
+    /// No: only when it is certain that no broker has it. With
+    /// [`retry_other_broker_when_not_stored`](Config::retry_other_broker_when_not_stored) a message
+    /// that was stored without its replica goes to another broker all the same: that is what it asks.
     NotAfterWrite,
 }
 
