@@ -144,7 +144,9 @@ pub(crate) fn failing_selectors_in_line_end_one_after_the_other<H: Harness>() {
     cluster.broker(0).inject(rule.sends().times(1)).unwrap();
     let taken = producer.enqueue(message("takes all room")).unwrap();
     let fails = |_| producer.begin(message("never").select(|_, _| None));
-    let line: Vec<_> = (0..3000).map(fails).collect();
+    // On threads each of them is one, and their stacks are not what this is about.
+    let count = if H::Producer::CAN_CANCEL { 3000 } else { 200 };
+    let line: Vec<_> = (0..count).map(fails).collect();
     taken.wait().unwrap();
     for pending in line {
         assert_eq!(pending.wait().unwrap_err().kind(), SendErrorKind::Selector);
