@@ -165,8 +165,8 @@ impl Engine {
     ///
     /// It is not when nothing was answered meanwhile. Otherwise, brokers work on many requests at
     /// once: to be overtaken by somewhat younger ones proves nothing, but by those that began in the
-    /// second half of its wait, it counts as lost. When there is no other broker to try, even that
-    /// is believed only when one share of the budget is left.
+    /// second half of its wait, it counts as lost. When there is no other broker to try, the
+    /// request stays where it is: the same broker would only get it twice.
     fn is_queued_there(&self, now: Now, id: OpId, conn: ConnId, since: Instant) -> bool {
         let Some(op) = self.ops.get(id) else {
             return false;
@@ -189,8 +189,7 @@ impl Engine {
         let is_lost = link
             .answered_try
             .is_some_and(|young| overtaken_by(young) > waited / 2);
-        let share = send.prepared.timeout / self.config.retries.saturating_add(1);
-        !is_lost || (left > share && !self.has_other_broker(send, &attempt.broker))
+        !is_lost || !self.has_other_broker(send, &attempt.broker)
     }
 
     /// Whether this send could go to another broker that is not known to be down.
