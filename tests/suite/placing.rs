@@ -140,12 +140,12 @@ pub(crate) fn failing_selectors_in_line_end_one_after_the_other<H: Harness>() {
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, |config| config.max_in_flight = 1);
     producer.ready(TOPIC).unwrap();
-    let rule = FaultRule::new(Fault::Delay(Duration::from_millis(300)));
+    let rule = FaultRule::new(Fault::Delay(Duration::from_millis(700)));
     cluster.broker(0).inject(rule.sends().times(1)).unwrap();
     let taken = producer.enqueue(message("takes all room")).unwrap();
     let fails = |_| producer.begin(message("never").select(|_, _| None));
-    // On threads each of them is one, and their stacks are not what this is about.
-    let count = if H::Producer::CAN_CANCEL { 3000 } else { 200 };
+    // On threads each is one, which has to be asleep in line before the room comes free.
+    let count = if H::Producer::CAN_CANCEL { 3000 } else { 8 };
     let line: Vec<_> = (0..count).map(fails).collect();
     taken.wait().unwrap();
     for pending in line {
