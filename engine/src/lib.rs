@@ -55,7 +55,8 @@
 //! # Where to read on
 //!
 //! One message passes `send` (permit, route, queue), `attempt` (its tries) and `frames` (out and in).
-//! Beside these: `overdue` is what happens when a wait was too long, `lookup` asks name servers, `link` dials and closes, `retry`
+//! Beside these: `overdue` is what happens when a wait was too long, `lookup` asks name servers and
+//! `lookup_answer` hears their answers, `link` dials, `hang_up` closes, `retry`
 //! and `select` are the pure decisions, `upkeep` is what happens every 30 s, `shutdown` the end.
 //! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
@@ -72,9 +73,11 @@ mod error;
 mod event;
 mod flush;
 mod frames;
+mod hang_up;
 mod io;
 mod link;
 mod lookup;
+mod lookup_answer;
 mod op;
 mod overdue;
 mod peer;

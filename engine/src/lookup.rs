@@ -1,28 +1,20 @@
 //! Asking name servers for a topic's route: one question at a time for each topic, each name server
-//! tried once, all within the budget (PROTOCOL C.5, E.6).
+//! tried once, all within the budget (PROTOCOL C.5, E.6). The answers are heard in `lookup_answer`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rocketmq_proto::RequestCode;
 use rocketmq_proto::header::GetRouteInfoRequest;
-use rocketmq_proto::{CommandView, RequestCode, ResponseCode, TopicRoute};
 
 use crate::engine::{Engine, Timer, later};
-use crate::error::{Certainty, SendError, SendErrorKind};
-use crate::event::Event;
-use crate::io::{CloseReason, ConnId, Endpoint, Now, OpId, Outcome, Output};
-use crate::op::{Kind, State};
+use crate::io::{CloseReason, ConnId, Endpoint, Now, OpId};
 use crate::peer::{Conn, Waiting};
 use crate::pending::Waiter;
-use crate::publish::Publish;
-use crate::route::{Asked, Lookup, LookupId, Topic, TopicId};
+use crate::route::{Asked, Lookup, LookupId, TopicId};
 
 /// A refresh after an error asks again at most this often.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
-/// A topic that had a route keeps it when name servers say that they know no such topic, so many
-/// times in a row: one that was just restarted knows none for a while.
-const KEPT_MISSES: u32 = 3;
 
 impl Engine {
     /// Gets in line for a topic's route.
@@ -74,7 +66,7 @@ impl Engine {
     }
 
     /// Puts the question to the next name server. Returns whether there was one.
-    fn ask_next(&mut self, now: Now, id: LookupId) -> bool {
+    pub(crate) fn ask_next(&mut self, now: Now, id: LookupId) -> bool {
         let Some(lookup) = self.routes.lookups.get(id) else {
             return false;
         };
@@ -87,7 +79,7 @@ impl Engine {
         true
     }
 
-    fn ask(&mut self, now: Now, id: LookupId, server: Endpoint) {
+    pub(crate) fn ask(&mut self, now: Now, id: LookupId, server: Endpoint) {
         let peer = self.peers.at(&server);
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
@@ -180,98 +172,6 @@ impl Engine {
         }
     }
 
-    /// A name server answered.
-    pub(crate) fn route_answered(
-        &mut self,
-        now: Now,
-        id: LookupId,
-        server: &Endpoint,
-        answer: &CommandView<'_>,
-        body: &Bytes,
-    ) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else {
-            return;
-        };
-        let fallback = lookup.fallback;
-        match ResponseCode(answer.code) {
-            ResponseCode::SUCCESS if !body.is_empty() => match TopicRoute::decode(body) {
-                Ok(route) => {
-                    self.routes.answered(server);
-                    self.route_found(now, id, route, fallback);
-                }
-                Err(error) => self.lookup_failed(now, id, server, error.to_string()),
-            },
-            ResponseCode::TOPIC_NOT_EXIST if !fallback => self.topic_missed(now, id, server),
-            code => {
-                let remark = answer.remark.as_deref().unwrap_or("no remark");
-                let remark = remark.lines().next().unwrap_or_default();
-                self.lookup_failed(now, id, server, format!("{code}: {remark}"));
-            }
-        }
-    }
-
-    /// A name server knows no such topic. A new topic's place is where the default topic is (C.5);
-    /// one that had a route keeps it until that was said several times over (I 18), unless all its
-    /// brokers are out of reach as well: then it has gone with them.
-    fn topic_missed(&mut self, now: Now, id: LookupId, server: &Endpoint) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else {
-            return;
-        };
-        lookup.missed = true;
-        let (peers, topic) = (&self.peers, self.routes.topics.get(lookup.topic));
-        let is_served = |topic: &Topic| {
-            let mut brokers = topic.publish.iter().flat_map(|publish| publish.brokers());
-            brokers.any(|b| {
-                b.address
-                    .as_ref()
-                    .is_some_and(|address| !peers.is_doubtful(address))
-            })
-        };
-        let is_kept =
-            |topic: &Topic| topic.route.is_some() && topic.misses < KEPT_MISSES && is_served(topic);
-        if topic.is_some_and(is_kept) {
-            return self.lookup_failed(now, id, server, "it knows no such topic".to_owned());
-        }
-        lookup.fallback = true;
-        let asked = std::mem::take(&mut lookup.asked);
-        self.routes.answered(server);
-        self.forget_questions(now, asked);
-        self.ask(now, id, server.clone());
-    }
-
-    /// Waits no longer for answers to a question that is over, and closes connections on which
-    /// nothing has arrived since it was asked (PROTOCOL E.6: the next call goes elsewhere).
-    pub(crate) fn forget_questions(&mut self, now: Now, asked: Vec<Asked>) {
-        for asked in asked {
-            let (Some((conn, opaque, at)), None) = (asked.request, asked.failure) else {
-                continue;
-            };
-            self.forget_request(conn, opaque);
-            let overdue = later(at, self.config.api_timeout / 2) <= now.mono;
-            let silent = |link: &Conn| link.received_at <= at;
-            if overdue && self.peers.conns.get(conn).is_some_and(silent) {
-                self.disconnect(now, conn, CloseReason::Silent);
-            }
-        }
-    }
-
-    /// A name server did not help: on to the next one.
-    pub(crate) fn lookup_failed(&mut self, now: Now, id: LookupId, server: &Endpoint, why: String) {
-        let Some(lookup) = self.routes.lookups.get_mut(id) else {
-            return;
-        };
-        lookup.failed(server, why);
-        if self.ask_next(now, id) {
-            return;
-        }
-        let Some(lookup) = self.routes.lookups.get(id) else {
-            return;
-        };
-        if lookup.outstanding() == 0 {
-            self.end_lookup(now, id, None);
-        }
-    }
-
     pub(crate) fn lookup_due(&mut self, now: Now, id: LookupId) {
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
@@ -291,108 +191,19 @@ impl Engine {
         self.deadlines.set(lookup.deadline, Timer::Lookup(id));
     }
 
-    fn route_found(&mut self, now: Now, id: LookupId, mut route: TopicRoute, fallback: bool) {
-        route.brokers.sort_by(|a, b| a.name.cmp(&b.name));
-        route.queues.sort_by(|a, b| a.broker.cmp(&b.broker));
-        let Some(lookup) = self.routes.lookups.get(id) else {
-            return;
-        };
-        let at_most = fallback.then_some(self.config.default_topic_queues);
-        let Some(topic) = self.routes.topics.get_mut(lookup.topic) else {
-            return;
-        };
-        topic.misses = 0;
-        let unchanged = topic.route.as_ref() == Some(&route);
-        if !unchanged || topic.publish.is_none() {
-            let publish = Publish::from_route(&topic.name, &route, at_most);
-            if topic.publish.as_deref() != Some(&publish) {
-                topic.epoch = topic.epoch.wrapping_add(1);
-                self.outputs.push_back(Output::Event(Event::RouteChanged {
-                    topic: topic.name.clone(),
-                    epoch: topic.epoch,
-                    queues: publish.queues.len(),
-                }));
-                topic.publish = Some(Arc::new(publish));
-            }
-            // A default topic's route is not the topic's own: the next answer is always news.
-            topic.route = (!fallback).then_some(route);
-        }
-        self.end_lookup(now, id, Some(()));
-    }
-
-    /// A question is over: those who waited for the route go on, or fail.
-    fn end_lookup(&mut self, now: Now, id: LookupId, found: Option<()>) {
-        let Some(mut lookup) = self.routes.lookups.remove(id) else {
-            return;
-        };
-        if lookup.timer.is_some() {
-            self.deadlines.cancel();
-        }
-        let topic_id = lookup.topic;
-        let Some(topic) = self.routes.topics.get_mut(topic_id) else {
-            return;
-        };
-        topic.lookup = None;
-        topic.asked_at = Some(now.mono);
-        let name = topic.name.clone();
-        let waiting = std::mem::take(&mut topic.waiting);
-        if found.is_none() {
-            topic.misses += u32::from(lookup.missed);
-            let event = Event::RouteFailed {
-                topic: name.clone(),
-                error: lookup.describe(),
+    /// Waits no longer for answers to a question that is over, and closes connections on which
+    /// nothing has arrived since it was asked (PROTOCOL E.6: the next call goes elsewhere).
+    pub(crate) fn forget_questions(&mut self, now: Now, asked: Vec<Asked>) {
+        for asked in asked {
+            let (Some((conn, opaque, at)), None) = (asked.request, asked.failure) else {
+                continue;
             };
-            self.outputs.push_back(Output::Event(event));
-        }
-        // Who joined a question that ran out of time gets one of his own.
-        let unanswered = found.is_none() && lookup.deadline <= now.mono && self.closing.is_none();
-        let mut again = None;
-        for op in waiting {
-            let deadline = self.ops.get(op).and_then(|op| op.deadline);
-            match deadline.filter(|deadline| unanswered && *deadline > now.mono) {
-                Some(deadline) => {
-                    self.wait_for_route(topic_id, op);
-                    again = again.max(Some(deadline));
-                }
-                None => self.route_settled(now, op, topic_id, &lookup),
+            self.forget_request(conn, opaque);
+            let overdue = later(at, self.config.api_timeout / 2) <= now.mono;
+            let silent = |link: &Conn| link.received_at <= at;
+            if overdue && self.peers.conns.get(conn).is_some_and(silent) {
+                self.disconnect(now, conn, CloseReason::Silent);
             }
-        }
-        self.forget_questions(now, std::mem::take(&mut lookup.asked));
-        if again.is_some() {
-            self.look_up(now, topic_id, again);
-        }
-        self.poll_next(now);
-    }
-
-    /// Lets one who waited for the route go on with what is known now.
-    fn route_settled(&mut self, now: Now, op: OpId, topic: TopicId, lookup: &Lookup) {
-        let Some(known) = self.routes.topics.get(topic) else {
-            return;
-        };
-        let publish = known.usable().cloned();
-        let name = known.name.clone();
-        let has_route = known.publish.is_some();
-        let error = || match has_route {
-            true => SendError::no_route(&name, "its route has no queue that can be written to"),
-            false if lookup.fallback => SendError::no_route(&name, &lookup.describe()),
-            false => SendError::new(
-                SendErrorKind::NameServer,
-                Certainty::NotSent,
-                format!(
-                    "no name server could be asked for topic {name}: {}",
-                    lookup.describe()
-                ),
-            ),
-        };
-        match (self.ops.get(op).map(|op| &op.kind), publish) {
-            (Some(Kind::Send(send)), publish) if send.state == State::Route(topic) => match publish
-            {
-                Some(publish) => self.choose(now, op, topic, &publish),
-                None => self.fail_send(now, op, error()),
-            },
-            (Some(Kind::Topic(_)), Some(publish)) => self.topic_found(now, op, &publish),
-            (Some(Kind::Topic(_)), None) => self.finish(now, op, Outcome::Failed(error())),
-            _ => {}
         }
     }
 
