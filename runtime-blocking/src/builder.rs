@@ -1,9 +1,13 @@
 //! From settings to a running producer.
 
+use std::io;
+use std::thread::{self, JoinHandle};
+
 use rocketmq_engine::Config;
+use rocketmq_engine::driver::threads::{self, Spawn};
 use rocketmq_engine::driver::{Setup, StartError};
 
-use crate::crew::Crew;
+use crate::driver::Driver;
 use crate::producer::Producer;
 
 /// Settings of a producer that is to be started. Made by [`Producer::builder`].
@@ -35,7 +39,7 @@ impl Builder {
         self
     }
 
-    /// How many threads may run callbacks of [`Delivery::on_done`](crate::Delivery::on_done) at
+    /// How many threads may run callbacks of [`Delivery::on_done`](threads::Delivery::on_done) at
     /// once. Default 4, at least 1 (Java: `callbackExecutor`, as many as processors). None is
     /// started before there is a callback to run.
     pub fn callback_threads(mut self, threads: usize) -> Self {
@@ -44,14 +48,26 @@ impl Builder {
     }
 
     /// Starts the producer and its thread. Nothing is asked of any server yet: the first send is,
-    /// or [`Producer::ready`].
+    /// or [`ready`](threads::Producer::ready).
     ///
     /// # Errors
     /// The first setting that is wrong, or that the system refused the thread.
     pub fn start(self) -> Result<Producer, StartError> {
         let (handle, supervisor) = self.setup.start()?;
-        let crew = Crew::start(handle.config(), supervisor, self.callback_threads)
-            .map_err(|error| StartError::Runtime(format!("the system gave no thread: {error}")))?;
-        Ok(Producer::new(handle, crew))
+        let resolver = format!("rmq-{}-resolve", handle.config().group);
+        let driver = Driver::new(supervisor, resolver).map_err(|error| {
+            StartError::Runtime(format!("the system gave nothing to poll with: {error}"))
+        })?;
+        threads::Producer::start(handle, self.callback_threads, Spawner, || driver.run())
+            .map(Producer::new)
+    }
+}
+
+#[derive(Debug)]
+struct Spawner;
+
+impl Spawn for Spawner {
+    fn spawn(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name(name).spawn(body)
     }
 }

@@ -24,10 +24,17 @@
 //!
 //! | call | waits for |
 //! |---|---|
-//! | [`Producer::send`], [`send_batch`](Producer::send_batch) | the broker's confirmation |
-//! | [`Producer::enqueue`] | room; then [`Delivery::wait`], [`wait_timeout`](Delivery::wait_timeout), [`try_take`](Delivery::try_take) or [`on_done`](Delivery::on_done) |
-//! | [`Producer::try_enqueue`] | nothing |
-//! | [`Producer::send_oneway`] | the socket |
+//! | [`send`], [`send_batch`] | the broker's confirmation |
+//! | [`enqueue`] | room; then [`Delivery::wait`], [`wait_timeout`](Delivery::wait_timeout), [`try_take`](Delivery::try_take) or [`on_done`](Delivery::on_done) |
+//! | [`try_enqueue`] | nothing |
+//! | [`send_oneway`] | the socket |
+//!
+//! [`send`]: engine::driver::threads::Producer::send
+//! [`send_batch`]: engine::driver::threads::Producer::send_batch
+//! [`enqueue`]: engine::driver::threads::Producer::enqueue
+//! [`try_enqueue`]: engine::driver::threads::Producer::try_enqueue
+//! [`send_oneway`]: engine::driver::threads::Producer::send_oneway
+//! [`shutdown`]: engine::driver::threads::Producer::shutdown
 //!
 //! # Threads
 //!
@@ -38,7 +45,7 @@
 //! | `rmq-<group>-resolve` | 1 for each host name being looked up; none for addresses | as long as the system's resolver takes |
 //!
 //! Linux shows the first 15 bytes of a name. Callers bring their own threads, a thousand at once if
-//! need be. [`Producer::shutdown`] joins the first two kinds; a look-up cannot be cut short.
+//! need be. [`shutdown`] joins the first two kinds; a look-up cannot be cut short.
 //! A producer that is idle makes no system call between its periodic tasks (every 30 s).
 //!
 //! # Why one thread that polls, and callers that write
@@ -64,9 +71,6 @@
 
 mod bell;
 mod builder;
-mod callbacks;
-mod crew;
-mod delivery;
 mod driver;
 mod link;
 mod net;
@@ -74,9 +78,9 @@ mod producer;
 mod writer;
 
 pub use builder::Builder;
-pub use delivery::{Delivery, Events};
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
+pub use rocketmq_engine::driver::threads::{Delivery, Events};
 pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
 pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};

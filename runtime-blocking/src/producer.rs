@@ -1,25 +1,18 @@
-//! The producer, as an application sees it.
+//! The producer that this runtime serves.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Deref;
 
-use rocketmq_engine::driver::{Handle, Ticket, TryEnqueueError, park_on};
-use rocketmq_engine::proto::{Batch, Message, MessageQueue};
-use rocketmq_engine::{Config, Now, Outcome, SendError, SendReceipt, ShutdownReport, Stats};
+use rocketmq_engine::driver::threads;
 
 use crate::builder::Builder;
-use crate::crew::Crew;
-use crate::delivery::{Delivery, Events};
 
-/// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely among threads.
+/// A RocketMQ producer on plain threads. Cheap to clone; every method takes `&self`; share it
+/// freely among threads.
 ///
-/// When the last clone is dropped, the producer goes on in the background with what is under way,
-/// for at most 5 s, then closes. To know how that went, call [`shutdown`](Self::shutdown).
+/// All it can do it does as a [`threads::Producer`]. When the last clone is dropped, the producer
+/// goes on in the background with what is under way, for at most 5 s, then closes.
 #[derive(Clone, Debug)]
-pub struct Producer {
-    handle: Handle,
-    crew: Arc<Crew>,
-}
+pub struct Producer(threads::Producer);
 
 impl Producer {
     /// Begins with the name of the producer group; a wrong one is reported by
@@ -28,131 +21,15 @@ impl Producer {
         Builder::new(group.as_ref())
     }
 
-    pub(crate) fn new(handle: Handle, crew: Arc<Crew>) -> Self {
-        Self { handle, crew }
-    }
-
-    /// Sends a message and waits for the broker's confirmation. The call's budget (3 s, or
-    /// [`Message::timeout`]) covers everything: room, route, connection and all tries.
-    ///
-    /// # Errors
-    /// [`SendError`] says what is known about the message, and what was tried.
-    pub fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
-        self.crew.waiting(|| {
-            let ticket = self.handle.send(Now::system(), message, true)?;
-            outcome(ticket).into_receipt()
-        })
-    }
-
-    /// Sends a batch as one frame; its members are stored together, or not at all.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_batch(&self, batch: Batch) -> Result<SendReceipt, SendError> {
-        self.crew.waiting(|| {
-            let ticket = self.handle.send_batch(Now::system(), batch, true)?;
-            outcome(ticket).into_receipt()
-        })
-    }
-
-    /// Waits for room only, then returns a [`Delivery`] that holds the place of the confirmation.
-    /// Messages enqueued one after the other to one queue are written in that order.
-    ///
-    /// # Errors
-    /// The message breaks a rule, the producer is shut down, or there was no room in time.
-    pub fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let mut ticket = self.handle.send(Now::system(), message, true)?;
-        park_on(|waker| ticket.poll_admitted(waker))?;
-        Ok(self.delivery(ticket))
-    }
-
-    /// The same without waiting.
-    ///
-    /// # Errors
-    /// Gives the message back when there is no room ([`Full`](crate::SendErrorKind::Full)), or when
-    /// it cannot be sent at all.
-    pub fn try_enqueue(&self, message: Message) -> Result<Delivery, TryEnqueueError> {
-        let ticket = self.handle.try_enqueue(Now::system(), message)?;
-        Ok(self.delivery(ticket))
-    }
-
-    /// Sends a message without asking for a confirmation; returns when its bytes were handed to the
-    /// socket. What the broker then does with it is not known (PROTOCOL E.11).
-    ///
-    /// # Errors
-    /// As [`send`](Self::send), up to that moment.
-    pub fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        self.crew.waiting(|| {
-            let ticket = self.handle.send_oneway(Now::system(), message)?;
-            outcome(ticket).into_done()
-        })
-    }
-
-    /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.
-    ///
-    /// # Errors
-    /// The name is wrong, or no name server gave a route within the send timeout.
-    pub fn publish_queues(&self, topic: impl AsRef<str>) -> Result<Arc<[MessageQueue]>, SendError> {
-        outcome(self.handle.publish_queues(Now::system(), topic)?).into_queues()
-    }
-
-    /// Waits until a topic can be sent to: its route is known, and one of its brokers is connected.
-    /// For start-up probes, and to spare the first message the wait.
-    ///
-    /// # Errors
-    /// That did not come about within the send timeout; the text names the addresses.
-    pub fn ready(&self, topic: impl AsRef<str>) -> Result<(), SendError> {
-        outcome(self.handle.ready(Now::system(), topic)?).into_done()
-    }
-
-    /// What happens to this producer, from now on. Bounded to 1024 events; when nobody takes them,
-    /// the oldest are dropped and counted.
-    pub fn events(&self) -> Events {
-        Events::new(self.handle.events())
-    }
-
-    /// The producer's numbers now.
-    pub fn stats(&self) -> Stats {
-        self.handle.stats()
-    }
-
-    /// Callbacks of [`Delivery::on_done`] that panicked so far.
-    pub fn callback_panics(&self) -> u64 {
-        self.crew.callbacks().panics()
-    }
-
-    /// The producer's settings.
-    pub fn settings(&self) -> &Config {
-        self.handle.config()
-    }
-
-    /// Waits until everything sent before has been confirmed or has failed. Callbacks may still be
-    /// running then.
-    pub fn flush(&self) {
-        if let Ok(ticket) = self.handle.flush(Now::system()) {
-            outcome(ticket);
-        }
-    }
-
-    /// Closes the producer for all its clones: no new message is taken, what is under way may
-    /// finish within `grace`, every broker is told, every connection is closed. Takes at most a
-    /// second longer than `grace`, and another one for callbacks that are still running. After it
-    /// all of the producer's threads have ended, except those of callbacks that go on for longer;
-    /// from within a callback it waits for no callback.
-    pub fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        let report = match self.handle.shutdown(Now::system(), grace) {
-            Ok(ticket) => outcome(ticket).into_report(),
-            Err(_) => ShutdownReport::default(),
-        };
-        self.crew.join();
-        report
-    }
-
-    fn delivery(&self, ticket: Ticket) -> Delivery {
-        Delivery::new(ticket, self.crew.callbacks().clone())
+    pub(crate) fn new(face: threads::Producer) -> Self {
+        Self(face)
     }
 }
 
-fn outcome(mut ticket: Ticket) -> Outcome {
-    park_on(|waker| ticket.poll_outcome(waker))
+impl Deref for Producer {
+    type Target = threads::Producer;
+
+    fn deref(&self) -> &threads::Producer {
+        &self.0
+    }
 }

@@ -1,6 +1,5 @@
 //! The writing side of a connection: whoever has something to write may do it, one at a time.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +9,7 @@ use mio::Token;
 use mio::net::TcpStream;
 use rocketmq_engine::Now;
 use rocketmq_engine::driver::ConnTx;
+use rocketmq_engine::driver::threads::writes_through;
 
 use crate::bell::Bell;
 use crate::net::is_passing;
@@ -18,11 +18,6 @@ use crate::net::is_passing;
 const SLICES: usize = 64;
 /// Writes before others get their turn.
 const TURNS: usize = 16;
-
-thread_local! {
-    /// Whether this thread is to write what it submits by itself.
-    static WRITES_THROUGH: Cell<bool> = const { Cell::new(false) };
-}
 
 /// A connection's writing end. As a waker, it is told that there is something to write.
 #[derive(Debug)]
@@ -124,16 +119,8 @@ impl Wake for Writer {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !WRITES_THROUGH.get() || self.write() != Written::Waiting {
+        if !writes_through() || self.write() != Written::Waiting {
             self.bell.link(self.token);
         }
     }
-}
-
-/// Runs a call whose frames this thread writes by itself.
-pub(crate) fn write_through<T>(call: impl FnOnce() -> T) -> T {
-    WRITES_THROUGH.set(true);
-    let result = call();
-    WRITES_THROUGH.set(false);
-    result
 }

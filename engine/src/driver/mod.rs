@@ -25,6 +25,7 @@ mod session;
 mod setup;
 mod socks;
 mod state;
+pub mod threads;
 mod ticket;
 #[cfg(feature = "tls")]
 mod tls;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rocketmq_engine::driver::{self, Ticket, park_on, park_until};
-use rocketmq_engine::{Event, SendError, SendReceipt};
-
-use crate::callbacks::Callbacks;
+use super::callbacks::Callbacks;
+use crate::driver::{Ticket, park_on, park_until};
+use crate::error::SendError;
+use crate::io::{Now, Outcome};
+use crate::receipt::SendReceipt;
 
 /// A message that was taken, and the place of its confirmation. Needs nobody's waiting to make
 /// progress.
@@ -20,19 +21,15 @@ pub struct Delivery {
     callbacks: Arc<Callbacks>,
 }
 
-/// A subscription to a producer's events; as an iterator, it ends with the producer.
-#[derive(Debug)]
-pub struct Events(driver::Events);
-
 impl Delivery {
-    pub(crate) fn new(ticket: Ticket, callbacks: Arc<Callbacks>) -> Self {
+    pub(super) fn new(ticket: Ticket, callbacks: Arc<Callbacks>) -> Self {
         Self { ticket, callbacks }
     }
 
     /// Waits for the confirmation.
     ///
     /// # Errors
-    /// As [`Producer::send`](crate::Producer::send).
+    /// As [`Producer::send`](super::Producer::send).
     pub fn wait(mut self) -> Result<SendReceipt, SendError> {
         park_on(|waker| self.ticket.poll_outcome(waker)).into_receipt()
     }
@@ -46,7 +43,7 @@ impl Delivery {
         mut self,
         timeout: Duration,
     ) -> Result<Result<SendReceipt, SendError>, Self> {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = Now::system().mono.checked_add(timeout);
         match park_until(deadline, |waker| self.ticket.poll_outcome(waker)) {
             Some(outcome) => Ok(outcome.into_receipt()),
             None => Err(self),
@@ -65,13 +62,13 @@ impl Delivery {
     }
 
     /// Has `callback` called with the outcome: once, always, also when there is one already, and
-    /// also at a shutdown. It runs on one of the producer's callback threads
-    /// ([`Builder::callback_threads`](crate::Builder::callback_threads), 4 by default), never on
-    /// those that move bytes and never under a lock, so it may send, wait and block; while it
-    /// blocks, others queue behind it. Callbacks start in the order in which confirmations arrive.
+    /// also at a shutdown. It runs on one of the producer's callback threads (4 at most, unless its
+    /// builder was told otherwise), never on those that move bytes and never under a lock, so it may
+    /// send, wait and block; while it blocks, others queue behind it. Callbacks start in the order in
+    /// which confirmations arrive.
     ///
     /// A callback that panics harms nothing else: the program's panic hook reports it as any other
-    /// panic, [`Producer::callback_panics`](crate::Producer::callback_panics) counts it, and its
+    /// panic, [`Producer::callback_panics`](super::Producer::callback_panics) counts it, and its
     /// thread goes on with the next one.
     ///
     /// Callbacks that were not run yet are bounded by
@@ -79,38 +76,7 @@ impl Delivery {
     /// one of them to end, except within a callback. When the system refuses the first callback
     /// thread, this call waits for the confirmation and runs the callback itself.
     pub fn on_done(self, callback: impl FnOnce(Result<SendReceipt, SendError>) + Send + 'static) {
+        let callback = |outcome: Outcome| callback(outcome.into_receipt());
         self.callbacks.register(self.ticket, Box::new(callback));
-    }
-}
-
-impl Events {
-    pub(crate) fn new(events: driver::Events) -> Self {
-        Self(events)
-    }
-
-    /// Waits for the next event for so long at most; `None` when there was none, or when there
-    /// will be none any more.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Event> {
-        let deadline = Instant::now().checked_add(timeout);
-        park_until(deadline, |waker| self.0.poll_next(waker)).flatten()
-    }
-
-    /// Takes the next event if there is one.
-    pub fn try_next(&mut self) -> Option<Event> {
-        self.0.try_next()
-    }
-
-    /// How many events were dropped since nobody took them.
-    pub fn lost(&self) -> u64 {
-        self.0.lost()
-    }
-}
-
-impl Iterator for Events {
-    type Item = Event;
-
-    /// Waits for the next event; `None` once the producer is closed and all were taken.
-    fn next(&mut self) -> Option<Event> {
-        park_on(|waker| self.0.poll_next(waker))
     }
 }

@@ -7,26 +7,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rocketmq_engine::driver::{Ticket, park_on};
-use rocketmq_engine::{Outcome, SendError, SendReceipt};
+use super::crew::Spawn;
+use crate::driver::{Ticket, park_on};
+use crate::io::{Now, Outcome};
 
 thread_local! {
     /// Whether this thread runs callbacks, of whichever producer.
     static RUNS_CALLBACKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What [`Delivery::on_done`](crate::Delivery::on_done) was given.
-pub(crate) type Callback = Box<dyn FnOnce(Result<SendReceipt, SendError>) + Send>;
+/// What [`Delivery::on_done`](super::Delivery::on_done) was given.
+pub(super) type Callback = Box<dyn FnOnce(Outcome) + Send>;
 
 /// A bounded pool of threads: started as callbacks are registered, kept until the producer is closed.
 #[derive(Debug)]
-pub(crate) struct Callbacks {
+pub(super) struct Callbacks {
     name: String,
     max_threads: usize,
     max_registered: usize,
+    spawn: Box<dyn Spawn>,
     panics: AtomicU64,
     state: Mutex<State>,
     /// Rung when there is a callback to run, or at the end.
@@ -57,11 +59,18 @@ struct Registered {
 }
 
 impl Callbacks {
-    pub(crate) fn new(name: String, max_threads: usize, max_registered: usize) -> Arc<Self> {
+    /// Threads of this `name`, at least one; callbacks beyond `max_registered` wait to be taken.
+    pub(super) fn new(
+        name: String,
+        max_threads: usize,
+        max_registered: usize,
+        spawn: impl Spawn,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             max_threads,
             max_registered,
+            spawn: Box::new(spawn),
             panics: AtomicU64::new(0),
             state: Mutex::default(),
             work: Condvar::new(),
@@ -69,12 +78,12 @@ impl Callbacks {
         })
     }
 
-    pub(crate) fn panics(&self) -> u64 {
+    pub(super) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
 
     /// Has the callback run when the ticket has its outcome.
-    pub(crate) fn register(self: &Arc<Self>, mut ticket: Ticket, callback: Callback) {
+    pub(super) fn register(self: &Arc<Self>, mut ticket: Ticket, callback: Callback) {
         if !self.reserve() {
             let outcome = park_on(|waker| ticket.poll_outcome(waker));
             return self.run(Due { callback, outcome });
@@ -87,20 +96,20 @@ impl Callbacks {
     }
 
     /// Lets the threads go when nothing is left to run.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
     }
 
     /// Closes, and waits for the threads to end until `deadline`; not on one of them.
-    pub(crate) fn join(&self, deadline: Instant) {
+    pub(super) fn join(&self, deadline: Instant) {
         self.close();
         if RUNS_CALLBACKS.get() {
             return;
         }
         let mut state = self.lock();
         while state.running > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Now::system().mono);
             if left.is_zero() {
                 return;
             }
@@ -136,8 +145,8 @@ impl Callbacks {
     fn hire(self: &Arc<Self>, state: &mut State) {
         state.threads.retain(|thread| !thread.is_finished());
         let callbacks = self.clone();
-        let thread = thread::Builder::new().name(self.name.clone());
-        if let Ok(thread) = thread.spawn(move || callbacks.work()) {
+        let work = Box::new(move || callbacks.work());
+        if let Ok(thread) = self.spawn.spawn(self.name.clone(), work) {
             state.threads.push(thread);
             state.running += 1;
         }
@@ -175,7 +184,7 @@ impl Callbacks {
 
     fn run(&self, due: Due) {
         let Due { callback, outcome } = due;
-        let call = AssertUnwindSafe(|| callback(outcome.into_receipt()));
+        let call = AssertUnwindSafe(|| callback(outcome));
         if let Err(payload) = catch_unwind(call) {
             self.panics.fetch_add(1, Ordering::Relaxed);
             // Dropping what it panicked with would be another chance to panic.
@@ -214,5 +223,53 @@ impl fmt::Debug for Due {
         f.debug_struct("Due")
             .field("outcome", &self.outcome)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc;
+
+    use rocketmq_proto::Message;
+
+    use crate::driver::Setup;
+    use crate::driver::threads::{Producer, Spawn};
+
+    /// A system that has no threads left but the one it runs nothing on.
+    #[derive(Debug)]
+    struct Refusing;
+
+    impl Spawn for Refusing {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the thread that moves the bytes, over at once"
+        )]
+        fn spawn(
+            &self,
+            name: String,
+            body: Box<dyn FnOnce() + Send>,
+        ) -> io::Result<std::thread::JoinHandle<()>> {
+            if name.ends_with("-callback") {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(std::thread::spawn(body))
+        }
+    }
+
+    #[test]
+    fn when_the_system_refuses_a_thread_the_caller_runs_the_callback() {
+        let mut setup = Setup::new("refused");
+        setup.name_servers(["127.0.0.1:1"]);
+        let (handle, supervisor) = setup.start().unwrap();
+        let producer = Producer::start(handle, 1, Refusing, || ()).unwrap();
+        let delivery = producer.enqueue(Message::new("orders", "x")).unwrap();
+        drop(supervisor);
+        let (tell, told) = mpsc::channel();
+        delivery.on_done(move |outcome| tell.send(outcome).unwrap());
+        let outcome = told
+            .try_recv()
+            .expect("it was called before on_done returned");
+        assert!(outcome.is_err());
     }
 }

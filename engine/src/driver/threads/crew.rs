@@ -1,0 +1,113 @@
+//! A producer's threads.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::callbacks::Callbacks;
+use crate::config::Config;
+use crate::io::Now;
+
+/// How long a shutdown waits for callbacks that are still running.
+const CALLBACKS_END: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether this thread is to write what it submits by itself.
+    static WRITES_THROUGH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the present thread, which has just put something into a connection's outbox, is to write
+/// it by itself: it is the producer's only caller that waits for a broker, so it would have to wake
+/// the thread that moves the bytes, and has nothing better to do. When there are several, one
+/// thread that writes for all of them does it in fewer system calls.
+///
+/// For the waker of a connection's [writing end](crate::driver::ConnTx). A runtime that has all
+/// bytes written by one thread does not ask.
+pub fn writes_through() -> bool {
+    WRITES_THROUGH.get()
+}
+
+/// How a runtime starts a thread; the engine itself starts none.
+pub trait Spawn: fmt::Debug + Send + Sync + 'static {
+    /// Starts a thread of this name.
+    ///
+    /// # Errors
+    /// Why the system gave none.
+    fn spawn(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+}
+
+/// The threads that serve one producer. Dropped with its last handle: they end by themselves then.
+#[derive(Debug)]
+pub(super) struct Crew {
+    callbacks: Arc<Callbacks>,
+    io: Mutex<Option<JoinHandle<()>>>,
+    /// Callers that wait for a broker.
+    callers: AtomicUsize,
+}
+
+/// A caller that waits; also one that leaves by a panic of the application's code is gone.
+struct Caller<'a>(&'a AtomicUsize);
+
+impl Crew {
+    /// `io` serves the producer until it is closed.
+    pub(super) fn start(
+        config: &Config,
+        callback_threads: usize,
+        spawn: impl Spawn,
+        io: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let name = |role| format!("rmq-{}-{role}", config.group);
+        let io = spawn.spawn(name("io"), Box::new(io))?;
+        Ok(Arc::new(Self {
+            callbacks: Callbacks::new(
+                name("callback"),
+                callback_threads.max(1),
+                config.max_in_flight,
+                spawn,
+            ),
+            io: Mutex::new(Some(io)),
+            callers: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Runs a call that ends by waiting for the broker. The only one to do so writes by itself; see
+    /// [`writes_through`].
+    pub(super) fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        let others = self.callers.fetch_add(1, Ordering::Relaxed);
+        WRITES_THROUGH.set(others == 0);
+        let _here = Caller(&self.callers);
+        call()
+    }
+
+    pub(super) fn callbacks(&self) -> &Arc<Callbacks> {
+        &self.callbacks
+    }
+
+    /// Waits for the threads of a closed producer to end.
+    pub(super) fn join(&self) {
+        // Held while joining, so that everybody who shuts down returns after the end.
+        let mut io = self.io.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(io) = io.take() {
+            // A panic of its was reported by the panic hook, and has completed every operation.
+            let _ = io.join();
+        }
+        drop(io);
+        self.callbacks.join(Now::system().mono + CALLBACKS_END);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.callbacks.close();
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        WRITES_THROUGH.set(false);
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
