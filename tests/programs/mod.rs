@@ -455,9 +455,18 @@ fn spawn(command: &mut Command) -> Result<Child> {
 }
 
 /// An example program, built once for all tests, with the profile of this one.
+/// A program of this package. All examples of the workspace are built into one folder: those of other
+/// runtimes than tokio have names of their own.
 pub(crate) fn program(name: &str) -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(FOLDER.get_or_init(build_programs).join(name))
+    let folder = FOLDER.get_or_init(build_programs);
+    Command::new(match env!("CARGO_PKG_NAME") {
+        "rocketmq-tokio" => folder.join(name),
+        package => folder.join(format!(
+            "{}-{name}",
+            package.trim_start_matches("rocketmq-")
+        )),
+    })
 }
 
 fn build_programs() -> PathBuf {

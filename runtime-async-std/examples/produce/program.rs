@@ -2,16 +2,15 @@
 //! reported in another. `--help` says what goes in and what comes out.
 
 use std::future::{Future, ready};
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 use std::vec;
 
 use async_signal::{Signal, Signals};
-use rocketmq_async_std::{Batch, Message, Producer, SendError};
+use rocketmq_async_std::{Batch, Producer};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::stream::StreamExt;
 
@@ -19,20 +18,15 @@ use crate::executor;
 use crate::flights::{Flight, Permit, Room, report_all};
 use crate::lines::{Line, read_lines};
 use crate::produce_args::Arguments;
-use crate::produce_group::{Group, sized};
+use crate::produce_end::{GRACE, WRONG_ARGUMENTS, complain, end};
 use crate::produce_report::{Outcome, Report};
+use crate::produce_units::{Unit, Units};
 
 /// Parts of the input that are read ahead.
 const READ_AHEAD: usize = 4;
 /// Flights that may wait for the result of an earlier one: a slow one does not stop the others at
 /// once.
 const WAITING: usize = 64 * 1024;
-/// For what is under way at the end; it has come to its own end before.
-const GRACE: Duration = Duration::from_secs(5);
-/// As clap ends for wrong arguments.
-const WRONG_ARGUMENTS: u8 = 2;
-/// What a shell reports of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// The lines, part by part, as they are read.
 type Input = Receiver<io::Result<Vec<Line>>>;
@@ -54,8 +48,7 @@ async fn produce(arguments: Arguments) -> ExitCode {
         }
     };
     if let Err(error) = producer.ready(&arguments.topic).await {
-        let (topic, servers) = (&arguments.topic, &arguments.namesrv);
-        complain(format_args!("cannot send to {topic} of {servers}: {error}"));
+        complain(arguments.unreachable(&error));
         return ExitCode::FAILURE;
     }
 
@@ -77,35 +70,11 @@ async fn produce(arguments: Arguments) -> ExitCode {
     };
     let input_error = sending.run().await;
     let report = reporting.await;
-    let code = end(&producer, &report, input_error, &interrupted).await;
-    drop(watching);
-    code
-}
-
-async fn end(
-    producer: &Producer,
-    report: &Report<io::Stdout>,
-    input_error: Option<io::Error>,
-    interrupted: &AtomicBool,
-) -> ExitCode {
     let summary = report.summary(producer.stats().retries);
     producer.shutdown(GRACE).await;
-    if let Some(error) = &input_error {
-        complain(format_args!("cannot read standard input: {error}"));
-    }
-    if let Some(error) = report.broken() {
-        complain(format_args!("cannot write to standard output: {error}"));
-    }
-    complain(&summary);
-    if interrupted.load(Ordering::Relaxed) {
-        return INTERRUPTED.into();
-    }
-    let all_well = summary.failed == 0 && input_error.is_none() && report.broken().is_none();
-    if all_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    drop(watching);
+    let interrupted = interrupted.load(Ordering::Relaxed);
+    end(&summary, &report, input_error.as_ref(), interrupted)
 }
 
 /// The task that sends.
@@ -124,86 +93,49 @@ struct Sending {
 impl Sending {
     /// Sends all lines; returns why they could not all be read.
     async fn run(mut self) -> Option<io::Error> {
-        let sent = match self.arguments.batch() {
-            Some(members) => self.send_batches(members).await,
-            None => self.send_lines().await,
-        };
-        sent.err()
+        self.send_all().await.err()
     }
 
-    async fn send_lines(&mut self) -> io::Result<()> {
+    async fn send_all(&mut self) -> io::Result<()> {
         let limit = self.producer.settings().max_message_size;
+        let mut units = Units::new(&self.arguments, limit);
         while let Some(line) = self.next_line().await? {
-            let number = line.number;
-            match self.arguments.message(line, limit) {
-                Ok(message) => self.send_message(number, message).await,
-                Err(why) => self.push(vec![number], ready(Err(why.into()))).await,
+            for unit in units.next(&self.arguments, line).into_iter().flatten() {
+                self.send(unit).await;
             }
         }
-        Ok(())
-    }
-
-    async fn send_batches(&mut self, members: usize) -> io::Result<()> {
-        let limit = self.producer.settings().max_message_size;
-        let mut group = Group::default();
-        while let Some(line) = self.next_line().await? {
-            let number = line.number;
-            let member = self.arguments.message(line, limit).map_err(SendError::from);
-            match member.and_then(sized) {
-                Ok((message, bytes)) if bytes <= limit => {
-                    if group.bytes + bytes > limit {
-                        self.send_group(&mut group).await;
-                    }
-                    group.add(number, message, bytes);
-                    if group.lines.len() == members {
-                        self.send_group(&mut group).await;
-                    }
-                }
-                // The lines before it come before it.
-                Ok((message, _)) => {
-                    self.send_group(&mut group).await;
-                    self.send_message(number, message).await;
-                }
-                Err(why) => {
-                    self.send_group(&mut group).await;
-                    self.push(vec![number], ready(Err(why))).await;
-                }
-            }
+        if let Some(rest) = units.rest() {
+            self.send(rest).await;
         }
-        self.send_group(&mut group).await;
         Ok(())
     }
 
     /// Messages leave in the order of these calls.
-    async fn send_message(&self, line: u64, message: Message) {
-        let permit = self.room.take(1, message.body().len()).await;
-        if self.arguments.oneway {
-            let sending = self.producer.send_oneway(message);
-            let outcome = async { sending.await.map(|()| None) };
-            return self.push(vec![line], under_way(permit, outcome)).await;
-        }
-        match self.producer.enqueue(message).await {
-            Ok(delivery) => {
-                let outcome = async { delivery.await.map(Some) };
+    async fn send(&self, unit: Unit) {
+        let (lines, bytes) = unit.size();
+        let permit = self.room.take(lines, bytes).await;
+        match unit {
+            Unit::Batch(group) => match Batch::new(group.messages) {
+                Ok(batch) => {
+                    let sending = self.producer.send_batch(batch);
+                    let outcome = async { sending.await.map(Some) };
+                    self.push(group.lines, under_way(permit, outcome)).await;
+                }
+                Err(why) => self.push(group.lines, ready(Err(why.into()))).await,
+            },
+            Unit::Message(line, message) if self.arguments.oneway => {
+                let sending = self.producer.send_oneway(message);
+                let outcome = async { sending.await.map(|()| None) };
                 self.push(vec![line], under_way(permit, outcome)).await;
             }
-            Err(error) => self.push(vec![line], ready(Err(error))).await,
-        }
-    }
-
-    async fn send_group(&self, group: &mut Group) {
-        let group = std::mem::take(group);
-        if group.lines.is_empty() {
-            return;
-        }
-        let permit = self.room.take(group.lines.len(), group.bytes).await;
-        match Batch::new(group.messages) {
-            Ok(batch) => {
-                let sending = self.producer.send_batch(batch);
-                let outcome = async { sending.await.map(Some) };
-                self.push(group.lines, under_way(permit, outcome)).await;
-            }
-            Err(why) => self.push(group.lines, ready(Err(why.into()))).await,
+            Unit::Message(line, message) => match self.producer.enqueue(message).await {
+                Ok(delivery) => {
+                    let outcome = async { delivery.await.map(Some) };
+                    self.push(vec![line], under_way(permit, outcome)).await;
+                }
+                Err(error) => self.push(vec![line], ready(Err(error))).await,
+            },
+            Unit::Refused(line, why) => self.push(vec![line], ready(Err(why))).await,
         }
     }
 
@@ -267,9 +199,4 @@ async fn watch_for_interrupt(interrupted: Arc<AtomicBool>, input: Input) {
         }
         Err(error) => complain(format_args!("cannot watch for Ctrl-C: {error}")),
     }
-}
-
-/// Tells it on standard error, and does not mind when nobody listens.
-fn complain(what: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "produce: {what}");
 }

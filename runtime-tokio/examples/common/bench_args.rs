@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use rocketmq_engine::proto::TopicName;
+use rocketmq_engine::{Config, SendError};
 
 /// Measures how fast messages are sent, and what that costs.
 ///
@@ -48,6 +49,22 @@ pub(crate) enum Mode {
     Batch,
     /// Each call returns when the socket has the message.
     Oneway,
+}
+
+impl Arguments {
+    /// The producer's settings.
+    pub(crate) fn apply(&self, config: &mut Config) {
+        let width = self.width as usize;
+        config.compress_over = None;
+        config.max_in_flight = config.max_in_flight.max(width);
+        config.max_oneway = config.max_oneway.max(width);
+    }
+
+    /// Why nothing can be measured.
+    pub(crate) fn unreachable(&self, error: &SendError) -> String {
+        let (topic, servers) = (&self.topic, &self.namesrv);
+        format!("cannot send to {topic} of {servers}: {error}")
+    }
 }
 
 impl Mode {

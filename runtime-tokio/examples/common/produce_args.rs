@@ -2,8 +2,8 @@
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use rocketmq_engine::Config;
 use rocketmq_engine::proto::{InvalidMessage, Message, SerializeType, TopicName};
+use rocketmq_engine::{Config, SendError};
 
 use crate::lines::{Line, Overlong};
 
@@ -99,6 +99,12 @@ impl Arguments {
             Ok(body) => Ok(self.message_of(line.number, body)),
             Err(Overlong { len }) => Err(InvalidMessage::BodyTooLong { len, limit }),
         }
+    }
+
+    /// Why nothing can be sent.
+    pub(crate) fn unreachable(&self, error: &SendError) -> String {
+        let (topic, servers) = (&self.topic, &self.namesrv);
+        format!("cannot send to {topic} of {servers}: {error}")
     }
 
     /// How many lines may be under way.

@@ -10,14 +10,16 @@
 mod lines;
 #[path = "../common/produce_args.rs"]
 mod produce_args;
-#[path = "../common/produce_group.rs"]
-mod produce_group;
+#[path = "../common/produce_end.rs"]
+mod produce_end;
 #[path = "../common/produce_report.rs"]
 mod produce_report;
+#[path = "../common/produce_units.rs"]
+mod produce_units;
 mod run;
 mod window;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::thread;
 
@@ -26,12 +28,11 @@ use tokio::sync::{mpsc, watch};
 
 use lines::read_lines;
 use produce_args::Arguments;
+use produce_end::{WRONG_ARGUMENTS, complain};
 use run::{Input, Run};
 
 /// Parts of the input that are read ahead.
 const READ_AHEAD: usize = 4;
-/// As clap ends for wrong arguments.
-const WRONG_ARGUMENTS: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -53,8 +54,7 @@ async fn produce(arguments: Arguments) -> ExitCode {
         }
     };
     if let Err(error) = producer.ready(&arguments.topic).await {
-        let (topic, servers) = (&arguments.topic, &arguments.namesrv);
-        complain(format_args!("cannot send to {topic} of {servers}: {error}"));
+        complain(arguments.unreachable(&error));
         return ExitCode::FAILURE;
     }
     let input = read_ahead(producer.settings().max_message_size);
@@ -86,9 +86,4 @@ fn watch_for_interrupt() -> watch::Receiver<bool> {
         interrupt.closed().await;
     });
     interrupted
-}
-
-/// Tells it on standard error, and does not mind when nobody listens.
-fn complain(what: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "produce: {what}");
 }

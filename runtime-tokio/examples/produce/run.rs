@@ -5,23 +5,17 @@ use std::future::ready;
 use std::io::{self, Stdout};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
 use std::vec;
 
-use rocketmq_tokio::{Batch, Producer, SendError};
+use rocketmq_tokio::{Batch, Producer};
 use tokio::sync::{mpsc, watch};
 
-use crate::complain;
 use crate::lines::Line;
 use crate::produce_args::Arguments;
-use crate::produce_group::{Group, sized};
+use crate::produce_end::{GRACE, end};
 use crate::produce_report::Report;
+use crate::produce_units::{Unit, Units};
 use crate::window::{Room, Window};
-
-/// For what is under way at the end; it has come to its own end before.
-const GRACE: Duration = Duration::from_secs(5);
-/// What a shell reports of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// The lines, part by part, as they are read.
 pub(crate) type Input = mpsc::Receiver<io::Result<Vec<Line>>>;
@@ -60,81 +54,35 @@ impl Run {
 
     /// Sends all lines and waits for all results.
     pub(crate) async fn finish(mut self) -> ExitCode {
-        match self.arguments.batch() {
-            Some(members) => self.send_batches(members).await,
-            None => self.send_lines().await,
+        let mut units = Units::new(&self.arguments, self.producer.settings().max_message_size);
+        while let Some(line) = self.next_line().await {
+            for unit in units.next(&self.arguments, line).into_iter().flatten() {
+                self.send(unit).await;
+            }
+        }
+        if let Some(rest) = units.rest() {
+            self.send(rest).await;
         }
         self.drain().await;
         self.end().await
     }
 
-    async fn send_lines(&mut self) {
-        while let Some(line) = self.next_line().await {
-            let number = line.number;
-            let limit = self.producer.settings().max_message_size;
-            match self.arguments.message(line, limit) {
-                Ok(message) => {
-                    let room = self.make_room(1, message.body().len()).await;
-                    let (window, producer) = (&mut self.window, &self.producer);
-                    if self.arguments.oneway {
-                        window.send_oneway(producer, number, message, room);
-                    } else {
-                        window.send(producer, number, message, room).await;
-                    }
-                }
-                Err(why) => self.refuse(number, why).await,
-            }
-        }
-    }
-
-    async fn send_batches(&mut self, members: usize) {
-        let limit = self.producer.settings().max_message_size;
-        let mut group = Group::default();
-        while let Some(line) = self.next_line().await {
-            let number = line.number;
-            let member = self.arguments.message(line, limit).map_err(SendError::from);
-            match member.and_then(sized) {
-                Ok((message, bytes)) if bytes <= limit => {
-                    if group.bytes + bytes > limit {
-                        self.send_group(&mut group).await;
-                    }
-                    group.add(number, message, bytes);
-                    if group.lines.len() == members {
-                        self.send_group(&mut group).await;
-                    }
-                }
-                // The lines before it come before it.
-                Ok((message, bytes)) => {
-                    self.send_group(&mut group).await;
-                    let room = self.make_room(1, bytes).await;
-                    let (window, producer) = (&mut self.window, &self.producer);
-                    window.send(producer, number, message, room).await;
-                }
-                Err(why) => {
-                    self.send_group(&mut group).await;
-                    self.refuse(number, why).await;
-                }
-            }
-        }
-        self.send_group(&mut group).await;
-    }
-
-    async fn send_group(&mut self, group: &mut Group) {
-        let group = std::mem::take(group);
-        if group.lines.is_empty() {
-            return;
-        }
-        let room = self.make_room(group.lines.len(), group.bytes).await;
+    /// Messages leave in the order of these calls.
+    async fn send(&mut self, unit: Unit) {
+        let (lines, bytes) = unit.size();
+        let room = self.make_room(lines, bytes).await;
         let (window, producer) = (&mut self.window, &self.producer);
-        match Batch::new(group.messages) {
-            Ok(batch) => window.send_batch(producer, group.lines, batch, room),
-            Err(why) => window.refuse(group.lines, why.into()),
+        match unit {
+            Unit::Batch(group) => match Batch::new(group.messages) {
+                Ok(batch) => window.send_batch(producer, group.lines, batch, room),
+                Err(why) => window.refuse(group.lines, why.into()),
+            },
+            Unit::Message(line, message) if self.arguments.oneway => {
+                window.send_oneway(producer, line, message, room);
+            }
+            Unit::Message(line, message) => window.send(producer, line, message, room).await,
+            Unit::Refused(line, why) => window.refuse(vec![line], why),
         }
-    }
-
-    async fn refuse(&mut self, line: u64, why: impl Into<SendError>) {
-        self.make_room(1, 0).await;
-        self.window.refuse(vec![line], why.into());
     }
 
     /// The next line, while results are reported as they come. `None` at the end of the input, after
@@ -197,22 +145,12 @@ impl Run {
     async fn end(self) -> ExitCode {
         let summary = self.report.summary(self.producer.stats().retries);
         self.producer.shutdown(GRACE).await;
-        if let Some(error) = &self.input_error {
-            complain(format_args!("cannot read standard input: {error}"));
-        }
-        if let Some(error) = self.report.broken() {
-            complain(format_args!("cannot write to standard output: {error}"));
-        }
-        complain(&summary);
-        if *self.interrupted.borrow() {
-            return INTERRUPTED.into();
-        }
-        let all_well =
-            summary.failed == 0 && self.input_error.is_none() && self.report.broken().is_none();
-        if all_well {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        let interrupted = *self.interrupted.borrow();
+        end(
+            &summary,
+            &self.report,
+            self.input_error.as_ref(),
+            interrupted,
+        )
     }
 }

@@ -2,7 +2,7 @@
 //! name server and two brokers of its own, in memory.
 //!
 //! ```text
-//! cargo run --release -p rocketmq-blocking --example quickstart [-- --namesrv HOST:PORT]
+//! cargo run --release -p rocketmq-blocking --example blocking-quickstart [-- --namesrv HOST:PORT]
 //! ```
 
 #[path = "../../../runtime-tokio/examples/common/latency.rs"]

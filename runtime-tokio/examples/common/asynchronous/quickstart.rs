@@ -1,45 +1,22 @@
-//! What `quickstart` does, on any executor. Needs nothing: without arguments it starts a name server
-//! and two brokers of its own, in memory.
-
-#[path = "../../../runtime-tokio/examples/common/latency.rs"]
-mod latency;
-#[path = "../../../runtime-tokio/examples/common/progress.rs"]
-mod progress;
-#[path = "../../../runtime-tokio/examples/common/quickstart.rs"]
-mod quickstart;
+//! What `quickstart` does where callers are futures, once there is a producer. `crate::executor`
+//! runs them.
 
 use std::error::Error;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use rocketmq_async_std::{Message, Producer, SendError};
+use rocketmq_engine::SendError;
+use rocketmq_engine::driver::asynchronous::Producer;
+use rocketmq_engine::proto::Message;
 
 use crate::executor;
-use latency::Latency;
-use progress::progress_bar;
-use quickstart::{Arguments, BODY, IN_FLIGHT, MESSAGES, TOPIC, print_receipt, print_summary};
+use crate::latency::Latency;
+use crate::progress::progress_bar;
+use crate::quickstart::{BODY, IN_FLIGHT, MESSAGES, TOPIC, print_receipt, print_summary};
 
-pub(crate) fn main() -> ExitCode {
-    match executor::block_on(run(Arguments::parse())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("quickstart: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let servers = arguments.servers()?;
-    // With the executor's feature on, `.start().await?` does the same.
-    let producer = Producer::builder("quickstart")
-        .name_servers([&servers.namesrv])
-        .start_with(executor::background)?;
+pub(crate) async fn show(producer: &Producer, servers: &str) -> Result<(), Box<dyn Error>> {
     if let Err(error) = producer.ready(TOPIC).await {
-        let servers = &servers.namesrv;
         return Err(format!("cannot send to topic {TOPIC} of {servers}: {error}").into());
     }
 
@@ -47,7 +24,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let receipt = producer.send(first).await?;
     print_receipt(&receipt);
 
-    let load = send_many(&producer).await;
+    let load = send_many(producer).await;
     let report = producer.shutdown(Duration::from_secs(5)).await;
     let (took, latency) = load?;
     print_summary(took, &latency, &report);

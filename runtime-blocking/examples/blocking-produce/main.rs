@@ -1,7 +1,7 @@
 //! Sends each line of standard input as a message.
 //!
 //! ```text
-//! cargo run --release -p rocketmq-blocking --example produce -- --namesrv HOST:PORT --topic T < FILE
+//! cargo run --release -p rocketmq-blocking --example blocking-produce -- --namesrv HOST:PORT --topic T < FILE
 //! ```
 //!
 //! `--help` says what goes in and what comes out. One thread reads, one sends, one reports.
@@ -11,24 +11,23 @@ mod input;
 mod lines;
 #[path = "../../../runtime-tokio/examples/common/produce_args.rs"]
 mod produce_args;
-#[path = "../../../runtime-tokio/examples/common/produce_group.rs"]
-mod produce_group;
+#[path = "../../../runtime-tokio/examples/common/produce_end.rs"]
+mod produce_end;
 #[path = "../../../runtime-tokio/examples/common/produce_report.rs"]
 mod produce_report;
+#[path = "../../../runtime-tokio/examples/common/produce_units.rs"]
+mod produce_units;
 mod reports;
 mod run;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use rocketmq_blocking::Producer;
 
 use input::Input;
 use produce_args::Arguments;
+use produce_end::{WRONG_ARGUMENTS, complain};
 use run::Run;
-
-/// As clap ends for wrong arguments.
-const WRONG_ARGUMENTS: u8 = 2;
 
 fn main() -> ExitCode {
     produce(Arguments::read())
@@ -48,15 +47,9 @@ fn produce(arguments: Arguments) -> ExitCode {
         }
     };
     if let Err(error) = producer.ready(&arguments.topic) {
-        let (topic, servers) = (&arguments.topic, &arguments.namesrv);
-        complain(format_args!("cannot send to {topic} of {servers}: {error}"));
+        complain(arguments.unreachable(&error));
         return ExitCode::FAILURE;
     }
     source.read(producer.settings().max_message_size);
     Run::new(arguments, producer, input).finish()
-}
-
-/// Tells it on standard error, and does not mind when nobody listens.
-fn complain(what: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "produce: {what}");
 }

@@ -1,0 +1,74 @@
+//! What `bench` does where callers are futures. `crate::executor` runs them.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use rocketmq_engine::SendError;
+use rocketmq_engine::driver::asynchronous::Producer;
+
+use crate::bench_args::{Arguments, Mode};
+use crate::bench_report::Stopwatch;
+use crate::executor;
+use crate::load::{Load, WARM_UP, What};
+
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let measured = executor::run(arguments.threads, bench(&arguments));
+    measured.and_then(|code| code).unwrap_or_else(|error| {
+        eprintln!("bench: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let builder = executor::Producer::builder("bench")
+        .name_servers([&arguments.namesrv])
+        .config(|config| arguments.apply(config));
+    let producer = executor::start(builder).await?;
+    if let Err(error) = producer.ready(&arguments.topic).await {
+        return Err(arguments.unreachable(&error).into());
+    }
+
+    run(&producer, arguments, WARM_UP).await;
+    producer.flush().await;
+
+    let stopwatch = Stopwatch::start();
+    let load = run(&producer, arguments, arguments.count).await;
+    let code = load.report(arguments, stopwatch.stop());
+    producer.shutdown(Duration::from_secs(5)).await;
+    Ok(code)
+}
+
+/// Sends so many messages and waits for all of them.
+async fn run(producer: &Producer, arguments: &Arguments, count: u64) -> Arc<Load> {
+    let load = Arc::new(Load::new(arguments, count, arguments.threads));
+    let tasks = match arguments.mode {
+        Mode::Batch => 1,
+        Mode::Oneway | Mode::Sync => arguments.width as usize,
+    };
+    let tasks: Vec<_> = (0..tasks)
+        .map(|task| executor::spawn(send_until_done(producer.clone(), load.clone(), task)))
+        .collect();
+    for task in tasks {
+        task.await;
+    }
+    load
+}
+
+async fn send_until_done(producer: Producer, load: Arc<Load>, task: usize) {
+    while let Some((call, what)) = load.next() {
+        let result = send(&producer, what).await;
+        load.settled(task, &call, result);
+    }
+}
+
+async fn send(producer: &Producer, what: Result<What, SendError>) -> Result<(), SendError> {
+    match what? {
+        What::Batch(batch) => producer.send_batch(batch).await.map(drop),
+        What::Oneway(message) => producer.send_oneway(message).await,
+        What::Sync(message) => producer.send(message).await.map(drop),
+    }
+}
