@@ -253,7 +253,7 @@ impl Engine {
 
     /// Hands on permits that came free, sees whether a shutdown can go on, and puts the deadlines
     /// in order. Every call ends here, so nothing above needs to recurse.
-    fn settle(&mut self, now: Now) {
+    pub(crate) fn settle(&mut self, now: Now) {
         while let Some(op) = self.hand_over_permit() {
             self.admitted(now, op);
         }

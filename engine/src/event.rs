@@ -1,6 +1,7 @@
 //! What happened, for whoever wants to watch. Events may be dropped; nothing depends on them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rocketmq_proto::TopicName;
 
@@ -41,6 +42,11 @@ pub enum Event {
         address: Endpoint,
         /// Its correlation number.
         opaque: i32,
+    },
+    /// The list of name servers was replaced.
+    NameServersChanged {
+        /// The new one, in the order of asking.
+        servers: Arc<[Endpoint]>,
     },
     /// A topic's queues changed, or became known.
     RouteChanged {
@@ -94,6 +100,10 @@ impl fmt::Display for Event {
                     f,
                     "{address} answered request {opaque}, for which nobody waits"
                 )
+            }
+            Self::NameServersChanged { servers } => {
+                let servers: Vec<_> = servers.iter().map(Endpoint::as_str).collect();
+                write!(f, "the name servers are now {}", servers.join(", "))
             }
             Self::RouteChanged {
                 topic,

@@ -144,7 +144,12 @@ impl Engine {
 fn is_fault(reason: DisconnectReason) -> bool {
     !matches!(
         reason,
-        DisconnectReason::Ours(CloseReason::GoneAway | CloseReason::Shutdown | CloseReason::Unused)
+        DisconnectReason::Ours(
+            CloseReason::GoneAway
+                | CloseReason::NotListed
+                | CloseReason::Shutdown
+                | CloseReason::Unused
+        )
     )
 }
 

@@ -222,6 +222,8 @@ pub enum CloseReason {
     GoneAway,
     /// What arrived is no frame of this protocol.
     Garbage,
+    /// The list of name servers was replaced, and this one is not in it (PROTOCOL E.6, I 16).
+    NotListed,
     /// No answer, and nothing else arrived, since a request that timed out (DESIGN 6, timeout policy).
     Silent,
     /// A request timed out, and the configuration says that this closes the connection.
@@ -357,6 +359,7 @@ impl fmt::Display for CloseReason {
             Self::DialTimeout => "connecting took too long",
             Self::GoneAway => "the server asked us to go away",
             Self::Garbage => "the peer sent bytes that are no RocketMQ frame",
+            Self::NotListed => "it is no longer in the list of name servers",
             Self::Silent => "nothing arrived since a request that timed out",
             Self::Timeout => "a request timed out",
             Self::Unused => "no route names this address any more",

@@ -78,6 +78,7 @@ mod io;
 mod link;
 mod lookup;
 mod lookup_answer;
+mod name_servers;
 mod op;
 mod overdue;
 mod peer;

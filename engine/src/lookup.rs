@@ -99,7 +99,7 @@ impl Engine {
 
     /// A name server gets an equal share of what is left, as long as there is another one, and one
     /// share stays for the send itself; the last one gets the rest. Its answer counts also later.
-    fn arm_lookup(&mut self, now: Now, id: LookupId) {
+    pub(crate) fn arm_lookup(&mut self, now: Now, id: LookupId) {
         if let Some(lookup) = self.routes.lookups.get(id) {
             self.arm_lookup_at(id, self.end_of_share(now, lookup));
         }
@@ -134,6 +134,9 @@ impl Engine {
         let Some(lookup) = self.routes.lookups.get_mut(id) else {
             return;
         };
+        if lookup.timer == Some(at) {
+            return;
+        }
         if lookup.timer.replace(at).is_some() {
             self.deadlines.cancel();
         }

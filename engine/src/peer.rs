@@ -119,6 +119,17 @@ impl Peers {
         id
     }
 
+    /// The peer at an address, if there is one.
+    pub(crate) fn known(&self, address: &Endpoint) -> Option<PeerId> {
+        self.by_address.get(address).copied()
+    }
+
+    /// All connections to a peer, those that are being left included.
+    pub(crate) fn conns_of(&self, peer: PeerId) -> Vec<ConnId> {
+        let of_peer = self.conns.iter().filter(|(_, conn)| conn.peer == peer);
+        of_peer.map(|(id, _)| id).collect()
+    }
+
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(id)?;
         self.by_address.remove(&peer.address);

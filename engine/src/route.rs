@@ -79,23 +79,24 @@ pub(crate) struct Routes {
     /// Topics whose turn in the poll is yet to come.
     pub(crate) polling: VecDeque<TopicId>,
     by_name: FxHashMap<TopicName, TopicId>,
-    /// Shuffled once (E.6).
+    /// Shuffled when they are listed (E.6).
     servers: Vec<Endpoint>,
     /// The one that answered last.
     current: usize,
 }
 
 impl Routes {
-    pub(crate) fn new(mut servers: Vec<Endpoint>, rng: &mut Rng) -> Self {
-        rng.shuffle(&mut servers);
-        Self {
+    pub(crate) fn new(servers: Vec<Endpoint>, rng: &mut Rng) -> Self {
+        let mut routes = Self {
             topics: Slab::new(),
             lookups: Slab::new(),
             polling: VecDeque::new(),
             by_name: FxHashMap::default(),
-            servers,
+            servers: Vec::new(),
             current: 0,
-        }
+        };
+        routes.replace_servers(servers, rng);
+        routes
     }
 
     /// The topic of this name, made when it is new.
@@ -139,8 +140,7 @@ impl Routes {
     ) -> Option<Endpoint> {
         let count = self.servers.len();
         let around = || (0..count).map(|step| &self.servers[(self.current + step) % count]);
-        let is_new =
-            |server: &&Endpoint| !lookup.asked.iter().any(|asked| asked.server == **server);
+        let is_new = |server: &&Endpoint| !lookup.has_asked(server);
         around()
             .find(|server| is_new(server) && !is_doubtful(server))
             .or_else(|| around().find(is_new))
@@ -149,7 +149,50 @@ impl Routes {
 
     /// How many name servers a question has not reached yet.
     pub(crate) fn untried(&self, lookup: &Lookup) -> usize {
-        self.servers.len().saturating_sub(lookup.asked.len())
+        let is_new = |server: &&Endpoint| !lookup.has_asked(server);
+        self.servers.iter().filter(is_new).count()
+    }
+
+    pub(crate) fn name_servers(&self) -> &[Endpoint] {
+        &self.servers
+    }
+
+    /// Takes a new list, shuffled (E.6); the one that answered last stays first if it is still
+    /// there. Returns those that are no longer listed, or `None` when the lists are equal.
+    pub(crate) fn replace_servers(
+        &mut self,
+        mut servers: Vec<Endpoint>,
+        rng: &mut Rng,
+    ) -> Option<Vec<Endpoint>> {
+        servers.sort_unstable();
+        servers.dedup();
+        let listed = |server: &Endpoint| servers.binary_search(server).is_ok();
+        let gone: Vec<_> = self
+            .servers
+            .iter()
+            .filter(|s| !listed(s))
+            .cloned()
+            .collect();
+        if gone.is_empty() && servers.len() == self.servers.len() {
+            return None;
+        }
+        rng.shuffle(&mut servers);
+        let last = self.servers.get(self.current);
+        self.current = last
+            .and_then(|last| servers.iter().position(|server| server == last))
+            .unwrap_or(0);
+        let before = std::mem::replace(&mut self.servers, servers);
+        for id in self.lookups.keys() {
+            if let Some(lookup) = self.lookups.get_mut(id) {
+                // Who was not listed until now is asked, although he may have failed earlier on.
+                // It also bounds what one question can remember.
+                let was_listed = |asked: &Asked| before.contains(&asked.server);
+                lookup
+                    .asked
+                    .retain(|asked| asked.failure.is_none() || was_listed(asked));
+            }
+        }
+        Some(gone)
     }
 
     /// Notes which name server answers.
@@ -179,6 +222,10 @@ impl Asked {
 }
 
 impl Lookup {
+    fn has_asked(&self, server: &Endpoint) -> bool {
+        self.asked.iter().any(|asked| asked.server == *server)
+    }
+
     pub(crate) fn outstanding(&self) -> usize {
         self.asked
             .iter()

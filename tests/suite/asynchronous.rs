@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
-use rocketmq_engine::{Event, SendError, ShutdownReport, Stats};
+use rocketmq_engine::{ConfigError, Event, SendError, ShutdownReport, Stats};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 use crate::suite::support::{PATIENCE, thread_waker, wait_for};
@@ -110,6 +110,10 @@ impl<S: Spawn> suite::Producer for Producer<S> {
 
     fn ready(&self, topic: &str) -> Result<(), SendError> {
         self.call(self.inner.ready(topic))
+    }
+
+    fn set_name_servers(&self, list: &str) -> Result<(), ConfigError> {
+        self.inner.set_name_servers([list])
     }
 
     fn flush(&self) {

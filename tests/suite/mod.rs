@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use rocketmq_engine::{Config, Event, SendError, SendReceipt, ShutdownReport, Stats};
+use rocketmq_engine::{Config, ConfigError, Event, SendError, SendReceipt, ShutdownReport, Stats};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 pub(crate) mod support;
@@ -32,6 +32,7 @@ pub(crate) mod connections;
 #[cfg(feature = "tls")]
 pub(crate) mod encrypted;
 pub(crate) mod ending;
+pub(crate) mod name_server_list;
 pub(crate) mod name_servers;
 pub(crate) mod placing;
 pub(crate) mod pressure;
@@ -89,6 +90,7 @@ pub(crate) trait Producer: Clone + Send + 'static {
     fn begin(&self, message: Message) -> Self::Pending;
     fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, SendError>;
     fn ready(&self, topic: &str) -> Result<(), SendError>;
+    fn set_name_servers(&self, list: &str) -> Result<(), ConfigError>;
     fn flush(&self);
     fn shutdown(&self, grace: Duration) -> ShutdownReport;
     fn events(&self) -> Self::Events;
@@ -202,6 +204,11 @@ macro_rules! suite_in_process {
                     dropping_the_last_handle_drains_in_the_background,
                     when_the_runtime_is_dropped_every_delivery_ends,
                     when_the_runtime_is_dropped_before_a_route_is_known_every_send_ends;
+                name_server_list:
+                    a_new_list_is_used_at_once_and_old_connections_are_closed,
+                    a_send_that_waits_for_a_silent_one_goes_on_with_the_new_list,
+                    a_wrong_list_is_refused_and_the_old_one_stays,
+                    a_host_name_is_looked_up_at_each_connect;
                 name_servers:
                     one_that_refuses_is_passed_over,
                     one_that_never_answers_is_passed_over,

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_engine::driver::{self, Handle, Setup, Ticket, park_until};
-use rocketmq_engine::{Config, Event, Now, Outcome, SendError, ShutdownReport, Stats};
+use rocketmq_engine::{Config, ConfigError, Event, Now, Outcome, SendError, ShutdownReport, Stats};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 #[path = "../examples/fourth_runtime.rs"]
@@ -114,6 +114,10 @@ impl suite::Producer for Producer {
 
     fn ready(&self, topic: &str) -> Result<(), SendError> {
         finish(self.0.ready(Now::system(), topic)?).into_done()
+    }
+
+    fn set_name_servers(&self, list: &str) -> Result<(), ConfigError> {
+        self.0.set_name_servers(Now::system(), [list])
     }
 
     fn flush(&self) {

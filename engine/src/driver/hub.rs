@@ -12,7 +12,8 @@ use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
 use crate::dial::DialError;
 use crate::engine::Engine;
-use crate::io::{Answer, Ask, CloseCause, ConnId, Input, Now, OpId};
+use crate::io::{Answer, Ask, CloseCause, ConnId, Endpoint, Input, Now, OpId};
+use crate::name_servers::parse_name_servers;
 use crate::stats::Stats;
 
 /// A producer's engine, shared by its callers and its actors. Cheap to clone.
@@ -55,6 +56,28 @@ impl Hub {
     /// The numbers.
     pub fn stats(&self) -> Stats {
         self.lock().engine.stats()
+    }
+
+    /// Replaces the list of name servers; see [`Engine::set_name_servers`].
+    ///
+    /// # Errors
+    /// An address is not `host:port`, or there is none.
+    pub fn set_name_servers<S: AsRef<str>>(
+        &self,
+        now: Now,
+        addresses: impl IntoIterator<Item = S>,
+    ) -> Result<(), ConfigError> {
+        let servers = parse_name_servers(addresses).map_err(|error| ConfigError {
+            field: "name_servers",
+            value: error.0,
+            bound: "must be host:port with a port from 1 to 65535, like 10.0.0.1:9876",
+        })?;
+        self.with(|state| state.engine.set_name_servers(now, servers))
+    }
+
+    /// The name servers that are asked now.
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.lock().engine.name_servers().to_vec()
     }
 
     /// The settings.

@@ -7,7 +7,8 @@ use super::hub::Hub;
 use super::local::{default_client_id, entropy, local_ip, unique_id_seed};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
-use crate::io::{Endpoint, InvalidEndpoint};
+use crate::io::InvalidEndpoint;
+use crate::name_servers::parse_name_servers;
 
 /// The settings of a producer that is to be started: what the builders of all runtimes have in
 /// common. The first thing that is wrong is kept and told at the [start](Self::start).
@@ -43,7 +44,7 @@ impl Setup {
     /// `namesrvAddr`). Replaces what was said before.
     pub fn name_servers<S: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = S>) {
         if let Ok(config) = &mut self.0 {
-            match parse_all(addresses) {
+            match parse_name_servers(addresses) {
                 Ok(servers) => config.name_servers = servers,
                 Err(error) => self.0 = Err(error.into()),
             }
@@ -74,19 +75,6 @@ impl Setup {
     }
 }
 
-fn parse_all<S: AsRef<str>>(
-    addresses: impl IntoIterator<Item = S>,
-) -> Result<Vec<Endpoint>, InvalidEndpoint> {
-    let mut servers = Vec::new();
-    for list in addresses {
-        let list = list.as_ref().split(';').map(str::trim);
-        for address in list.filter(|address| !address.is_empty()) {
-            servers.push(Endpoint::new(address)?);
-        }
-    }
-    Ok(servers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +82,10 @@ mod tests {
     #[test]
     fn a_text_may_hold_several_name_servers() {
         let mut setup = Setup::new("g");
-        setup.name_servers(["10.0.0.1:9876; 10.0.0.2:9876;", "ns:1"]);
+        setup.name_servers(["10.0.0.1:9876; 10.0.0.2:9876;", "http://ns:1"]);
         let config = setup.0.unwrap();
-        let servers: Vec<_> = config.name_servers.iter().map(|s| s.port()).collect();
-        assert_eq!(servers, [9876, 9876, 1]);
+        let servers: Vec<_> = config.name_servers.iter().map(|s| s.as_str()).collect();
+        assert_eq!(servers, ["10.0.0.1:9876", "10.0.0.2:9876", "ns:1"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod ending;
+mod name_server_list;
 mod name_servers;
 mod pressure;
 mod rig;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rocketmq_blocking::proto::{Batch, Message, MessageQueue};
 use rocketmq_blocking::{
-    Config, Delivery, Event, SendError, SendErrorKind, ShutdownReport, Stats, TryEnqueueError,
+    Config, ConfigError, Delivery, Event, SendError, SendErrorKind, ShutdownReport, Stats,
+    TryEnqueueError,
 };
 
 use crate::suite::support::eventually;
@@ -132,6 +133,10 @@ impl suite::Producer for Producer {
 
     fn ready(&self, topic: &str) -> Result<(), SendError> {
         self.0.ready(topic)
+    }
+
+    fn set_name_servers(&self, list: &str) -> Result<(), ConfigError> {
+        self.0.set_name_servers([list])
     }
 
     fn flush(&self) {

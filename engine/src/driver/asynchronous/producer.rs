@@ -9,9 +9,9 @@ use super::futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, Request,
     SendFuture, ShutdownFuture,
 };
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, TryEnqueueError};
-use crate::io::Now;
+use crate::io::{Endpoint, Now};
 use crate::stats::Stats;
 
 /// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely.
@@ -121,6 +121,25 @@ impl Producer {
     /// The producer's numbers now.
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// Replaces the list of name servers (Java: `setNamesrvAddr`, which does nothing once started).
+    /// A text may hold several, separated by `;`. Takes effect at once: connections to those that are
+    /// no longer listed are closed, questions under way go to the others (PROTOCOL E.6, I 16).
+    /// Discovery, if it was configured, ends.
+    ///
+    /// # Errors
+    /// An address is not `host:port`, or there is none; the old list stays.
+    pub fn set_name_servers<S: AsRef<str>>(
+        &self,
+        addresses: impl IntoIterator<Item = S>,
+    ) -> Result<(), ConfigError> {
+        self.handle.set_name_servers(Now::system(), addresses)
+    }
+
+    /// The name servers that are asked now: those configured, set or discovered last.
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.handle.name_servers()
     }
 
     /// The producer's settings.

@@ -8,10 +8,10 @@ use rocketmq_proto::{Batch, Message, MessageQueue};
 use super::crew::{Crew, Spawn};
 use super::delivery::Delivery;
 use super::events::Events;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, StartError, Ticket, TryEnqueueError, park_on};
 use crate::error::SendError;
-use crate::io::{Now, Outcome};
+use crate::io::{Endpoint, Now, Outcome};
 use crate::receipt::SendReceipt;
 use crate::shutdown::ShutdownReport;
 use crate::stats::Stats;
@@ -132,6 +132,25 @@ impl Producer {
     /// Callbacks of [`Delivery::on_done`] that panicked so far.
     pub fn callback_panics(&self) -> u64 {
         self.crew.callbacks().panics()
+    }
+
+    /// Replaces the list of name servers (Java: `setNamesrvAddr`, which does nothing once started).
+    /// A text may hold several, separated by `;`. Takes effect at once: connections to those that are
+    /// no longer listed are closed, questions under way go to the others (PROTOCOL E.6, I 16).
+    /// Discovery, if it was configured, ends.
+    ///
+    /// # Errors
+    /// An address is not `host:port`, or there is none; the old list stays.
+    pub fn set_name_servers<S: AsRef<str>>(
+        &self,
+        addresses: impl IntoIterator<Item = S>,
+    ) -> Result<(), ConfigError> {
+        self.handle.set_name_servers(Now::system(), addresses)
+    }
+
+    /// The name servers that are asked now: those configured, set or discovered last.
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.handle.name_servers()
     }
 
     /// The producer's settings.

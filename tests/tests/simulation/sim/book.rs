@@ -184,6 +184,11 @@ impl Book {
         self.live_at_end.get_or_insert(live);
     }
 
+    /// Whether the producer was told to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.live_at_end.is_some()
+    }
+
     /// Sends that have not completed.
     pub(super) fn live_sends(&self) -> u64 {
         let sends = self.live.values().map(|index| self.records[*index].what);

@@ -3,6 +3,7 @@
 
 mod book;
 mod frames;
+mod listing;
 mod net;
 mod plan;
 mod rng;

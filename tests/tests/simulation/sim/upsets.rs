@@ -38,7 +38,7 @@ impl World {
             return Ok(());
         }
         let server = self.rng.below(self.net.servers.len());
-        match self.rng.below(16) {
+        match self.rng.below(17) {
             0 | 1 => self.kill(server),
             2..6 => self.inject(server),
             6..8 => self.flap(),
@@ -59,6 +59,7 @@ impl World {
                     wire.is_silent = true;
                 }
             }),
+            15 => self.relist()?,
             _ => self.each_wire_of(server, Self::break_wire),
         }
         Ok(())
@@ -87,7 +88,7 @@ impl World {
             broker.create_topic(FLAPPY, TopicConfig::new(2));
         }
         self.cluster.register_all();
-        Ok(())
+        self.list_all()
     }
 
     pub(super) fn revive(&mut self, server: usize) {
