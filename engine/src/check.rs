@@ -18,6 +18,7 @@ impl Engine {
     /// The first invariant that does not hold.
     pub fn check(&self, last_now: Instant) -> Result<(), String> {
         self.check_permits()?;
+        self.check_gathering()?;
         self.check_ops()?;
         self.check_pending()?;
         self.check_links()?;
@@ -46,6 +47,7 @@ impl Engine {
                 .ops
                 .iter()
                 .filter_map(|(_, op)| op.as_send())
+                .filter(|send| send.carrier.is_none())
                 .filter(|send| send.oneway == oneway && send.state != State::Permit);
             let conns = self.peers.conns.iter();
             let stuck = conns.flat_map(|(_, conn)| &conn.stuck);
@@ -65,7 +67,10 @@ impl Engine {
 
     fn check_ops(&self) -> Result<(), String> {
         for (id, op) in self.ops.iter() {
-            if op.timer.is_none() && !matches!(op.kind, Kind::Flush | Kind::Shutdown) {
+            // The first of a batch, or the frame, has the deadline of all.
+            let is_gathered = matches!(op.state(), Some(State::Batched(_) | State::Gathered));
+            let is_exempt = is_gathered || matches!(op.kind, Kind::Flush | Kind::Shutdown);
+            if op.timer.is_none() && !is_exempt {
                 return Err(format!("{id} has no deadline armed: {:?}", op.state()));
             }
             if op.deadline.zip(op.timer).is_some_and(|(end, at)| at > end)
@@ -196,7 +201,7 @@ impl Engine {
                 return Err(format!("{op} waits although there is room for it"));
             }
         }
-        let sends = self.ops.iter().filter(|(_, op)| op.as_send().is_some());
+        let sends = self.ops.iter().filter(|(_, op)| op.is_callers_send());
         if sends.count() != self.flushes.live() {
             return Err("flushes wait for other sends than there are".to_owned());
         }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::Certainty;
 use crate::io::{Now, OpId, Outcome, Output};
-use crate::op::{Kind, Op, State};
+use crate::op::{Carrier, Kind, Op, State};
 
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
@@ -11,7 +11,12 @@ impl Engine {
         let Some(op) = self.release(now, id) else {
             return;
         };
-        if matches!(op.kind, Kind::Send(_)) {
+        if let Kind::Send(send) = &op.kind {
+            if let Some(carrier) = &send.carrier {
+                return match &**carrier {
+                    Carrier::Batch(members) => self.share_out(now, send, members, &outcome),
+                };
+            }
             self.count(now, &op, &outcome);
         }
         let spent = op.into_prepared();
@@ -31,6 +36,7 @@ impl Engine {
         let Kind::Send(send) = &op.kind else {
             return Some(op);
         };
+        let holds_permit = send.carrier.is_none();
         let weight = send.prepared.weight();
         match send.state {
             State::Permit => {
@@ -52,9 +58,14 @@ impl Engine {
                         conn.pending = conn.pending.saturating_sub(1);
                     }
                 }
-                self.pool(send.oneway).give_back(weight);
             }
-            _ => self.pool(send.oneway).give_back(weight),
+            _ => {}
+        }
+        if !holds_permit {
+            return Some(op);
+        }
+        if send.state != State::Permit {
+            self.pool(send.oneway).give_back(weight);
         }
         for flush in self.flushes.leave(send.epoch) {
             self.finish(now, flush, Outcome::Done);

@@ -7,6 +7,7 @@ use rocketmq_proto::{
     Compression, FrameLimits, GroupName, LanguageCode, ResponseCode, SerializeType, topic, version,
 };
 
+use crate::auto_batch::AutoBatch;
 use crate::io::Endpoint;
 use crate::proxy::ProxyRule;
 
@@ -68,6 +69,8 @@ pub struct Config {
     /// The same number for oneway sends (`clientOnewaySemaphoreValue`). Default 65 535. They have a
     /// byte budget of their own, as large as [`max_in_flight_bytes`](Self::max_in_flight_bytes).
     pub max_oneway: usize,
+    /// Gathers single sends into batches (`autoBatch`). Default `None`: each leaves at once.
+    pub auto_batch: Option<AutoBatch>,
     /// How often every known route is asked for again (`pollNameServerInterval`). Default 30 s.
     pub poll_interval: Duration,
     /// How often every broker gets a heartbeat (`heartbeatBrokerInterval`). Default 30 s.
@@ -183,6 +186,7 @@ impl Config {
             max_in_flight: 65_535,
             max_in_flight_bytes: 100 * 1024 * 1024,
             max_oneway: 65_535,
+            auto_batch: None,
             poll_interval: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30),
             api_timeout: Duration::from_secs(3),
@@ -262,6 +266,7 @@ impl Config {
             self.frame_limits.max_frame_len.to_string(),
             "must be from 1 KiB to 1 GiB",
         )?;
+        self.auto_batch.map_or(Ok(()), |batch| batch.validate())?;
         at_least_one("max_message_size", self.max_message_size)?;
         at_least_one("max_in_flight", self.max_in_flight)?;
         at_least_one("max_in_flight_bytes", self.max_in_flight_bytes)?;
@@ -281,7 +286,7 @@ impl Config {
     }
 }
 
-fn check(
+pub(crate) fn check(
     holds: bool,
     field: &'static str,
     value: String,
@@ -313,7 +318,25 @@ mod tests {
     fn each_bound_is_checked_and_its_field_named() {
         assert_eq!(config().validate(), Ok(()));
         type Breakage = (&'static str, fn(&mut Config));
-        let broken: [Breakage; 16] = [
+        let broken: [Breakage; 19] = [
+            ("auto_batch.linger", |c| {
+                c.auto_batch = Some(AutoBatch {
+                    linger: Duration::from_millis(30_001),
+                    ..AutoBatch::default()
+                })
+            }),
+            ("auto_batch.max_bytes", |c| {
+                c.auto_batch = Some(AutoBatch {
+                    max_bytes: (2 << 20) + 1,
+                    ..AutoBatch::default()
+                })
+            }),
+            ("auto_batch.max_held_bytes", |c| {
+                c.auto_batch = Some(AutoBatch {
+                    max_held_bytes: 0,
+                    ..AutoBatch::default()
+                })
+            }),
             ("create_topic_key", |c| c.create_topic_key.clear()),
             ("retries", |c| c.retries = 101),
             ("group", |c| {

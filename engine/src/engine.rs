@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
 use crate::error::SendError;
 use crate::flush::Flushes;
+use crate::gather::Gathering;
 use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output};
 use crate::op::{Op, State, Want};
 use crate::peer::{PeerId, Peers};
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(crate) permits: Permits,
     pub(crate) oneway_permits: Permits,
     pub(crate) flushes: Flushes,
+    pub(crate) gathering: Gathering,
     pub(crate) closing: Option<Closing>,
     /// When every known route is asked for again; `None` before the first operation.
     pub(crate) poll_at: Option<Instant>,
@@ -102,6 +104,7 @@ impl Engine {
             permits: Permits::new(config.max_in_flight, config.max_in_flight_bytes),
             oneway_permits: Permits::new(config.max_oneway, config.max_in_flight_bytes),
             flushes: Flushes::default(),
+            gathering: Gathering::default(),
             closing: None,
             poll_at: None,
             heartbeat_at: None,
@@ -254,8 +257,13 @@ impl Engine {
     /// Hands on permits that came free, sees whether a shutdown can go on, and puts the deadlines
     /// in order. Every call ends here, so nothing above needs to recurse.
     pub(crate) fn settle(&mut self, now: Now) {
-        while let Some(op) = self.hand_over_permit() {
-            self.admitted(now, op);
+        loop {
+            while let Some(op) = self.hand_over_permit() {
+                self.admitted(now, op);
+            }
+            if !self.close_batches_if_full(now) {
+                break;
+            }
         }
         self.shutdown_progress(now);
         self.tidy();
@@ -313,6 +321,14 @@ impl Engine {
             self.deadlines.cancel();
         }
         self.deadlines.set(at, Timer::Op(id));
+    }
+
+    /// Takes back the deadline of an operation that something else looks after.
+    pub(crate) fn disarm_op(&mut self, id: OpId) {
+        let timer = self.ops.get_mut(id).and_then(|op| op.timer.take());
+        if timer.is_some() {
+            self.deadlines.cancel();
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl Flushes {
 
 impl Engine {
     pub(crate) fn begin_flush(&mut self, now: Now) -> Accepted {
+        self.close_batches(now);
         let id = self.ops.insert(Op {
             since: now.mono,
             deadline: None,

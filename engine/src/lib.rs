@@ -57,11 +57,13 @@
 //! One message passes `send` (permit, route, queue), `attempt` (its tries) and `frames` (out and in).
 //! Beside these: `overdue` is what happens when a wait was too long, `lookup` asks name servers and
 //! `lookup_answer` hears their answers, `link` dials, `hang_up` closes, `retry`
-//! and `select` are the pure decisions, `upkeep` is what happens every 30 s, `shutdown` the end.
+//! and `select` are the pure decisions, `gather` puts sends into one frame (auto-batching), `upkeep` is
+//! what happens every 30 s, `shutdown` the end.
 //! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
 
 mod attempt;
+mod auto_batch;
 mod check;
 mod complete;
 mod config;
@@ -73,6 +75,7 @@ mod error;
 mod event;
 mod flush;
 mod frames;
+mod gather;
 mod hang_up;
 mod io;
 mod link;
@@ -100,6 +103,7 @@ mod stats;
 mod topic_op;
 mod upkeep;
 
+pub use auto_batch::AutoBatch;
 pub use config::{AttemptTimeout, Config, ConfigError, OnTimeout, Retry};
 pub use dial::{DialError, ProxyFailure, TlsFailure};
 pub use engine::{Accepted, Engine, Rejected};

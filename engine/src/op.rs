@@ -6,7 +6,7 @@ use std::time::Instant;
 use rocketmq_proto::TopicName;
 
 use crate::error::AttemptReport;
-use crate::io::{ConnId, Endpoint, FrameSeq};
+use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
 use crate::peer::PeerId;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
@@ -68,6 +68,16 @@ pub(crate) struct Send {
     pub(crate) failures: Vec<AttemptReport>,
     /// A success that asked for another broker, returned if nothing better comes (E.10).
     pub(crate) fallback: Option<Box<SendReceipt>>,
+    /// What it is for, when it is a send of the engine's own making: it has no caller, holds no
+    /// permit and belongs to no flush.
+    pub(crate) carrier: Option<Box<Carrier>>,
+}
+
+/// What a send of the engine's own making carries.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// Sends that were gathered (D.8).
+    Batch(Vec<OpId>),
 }
 
 /// One try.
@@ -84,8 +94,12 @@ pub(crate) struct Attempt {
 pub(crate) enum State {
     /// The application's choice of a queue.
     Asking,
+    /// The end of the batch that carries it.
+    Batched(OpId),
     /// A connection to its broker.
     Connecting(PeerId),
+    /// Others to share a frame with.
+    Gathered,
     /// The broker's answer; `since` is when the request was given out, or when the broker was last
     /// seen to be busy with earlier ones.
     InFlight {
@@ -128,6 +142,11 @@ impl Op {
         }
     }
 
+    /// Whether it is an application's send, and not one of the engine's own making.
+    pub(crate) fn is_callers_send(&self) -> bool {
+        self.as_send().is_some_and(|send| send.carrier.is_none())
+    }
+
     pub(crate) fn state(&self) -> Option<State> {
         self.as_send().map(|send| send.state)
     }
@@ -146,6 +165,7 @@ impl Send {
             gone_away: false,
             failures: Vec::new(),
             fallback: None,
+            carrier: None,
         }
     }
 }

@@ -44,6 +44,8 @@ impl Engine {
             } => {
                 self.reply_overdue(now, id, conn, opaque, seq, since);
             }
+            State::Batched(_) => {}
+            State::Gathered => self.gathered_due(now, id),
             State::Pausing => self.find_route(now, id),
             State::Writing { conn, seq } => self.write_overdue(now, id, conn, seq, since),
             State::Asking | State::Permit | State::Route(_) | State::Running => {

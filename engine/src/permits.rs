@@ -37,7 +37,7 @@ impl Permits {
 
     /// Takes a permit at once if nobody waits and there is room.
     pub(crate) fn try_take(&mut self, bytes: usize) -> bool {
-        if self.waiting.len() > self.gone || !self.fits(bytes) {
+        if self.has_line() || !self.fits(bytes) {
             return false;
         }
         self.count += 1;
@@ -98,6 +98,11 @@ impl Permits {
             .iter()
             .find(|waiting| still_waits(waiting.op))?;
         self.fits(first.bytes).then_some(first.op)
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn has_line(&self) -> bool {
+        self.waiting.len() > self.gone
     }
 
     pub(crate) const fn count(&self) -> usize {

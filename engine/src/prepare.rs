@@ -2,14 +2,16 @@
 //! happens on the caller's side, before any lock (DESIGN 4), and none of it touches the caller's
 //! own copy (PROTOCOL I 40).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{
-    Batch, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId, compress, property,
-    topic,
+    Batch, BatchError, BatchMember, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId,
+    compress, property, topic,
 };
 
+use crate::auto_batch::BatchKey;
 use crate::config::Config;
 use crate::error::SendError;
 
@@ -28,6 +30,8 @@ pub struct Prepared {
     pub(crate) batch: bool,
     pub(crate) reconsume_times: i32,
     pub(crate) max_reconsume_times: Option<i32>,
+    /// Whom it may share a frame with; `None` when it has to have one for itself.
+    pub(crate) key: Option<Arc<BatchKey>>,
 }
 
 /// Which queue a message wants (PROTOCOL F).
@@ -70,6 +74,7 @@ impl Prepared {
             }
         }
         let message_id = message_id.to_owned();
+        let key = config.auto_batch.and_then(|_| BatchKey::of(&message));
         let (body, mut sys_flag) = squeeze(config, message.body());
         if half {
             sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);
@@ -85,6 +90,7 @@ impl Prepared {
             batch: false,
             reconsume_times: reconsume_times.unwrap_or(0),
             max_reconsume_times,
+            key,
             properties: std::mem::take(message.properties_mut()).into_wire(),
         })
     }
@@ -108,25 +114,58 @@ impl Prepared {
             .iter()
             .filter_map(|m| m.properties().get(property::UNIQ_KEY));
         let message_id = ids.collect::<Vec<_>>().join(",");
-        let mut properties = String::from(property::WAIT);
-        properties.push_str(if batch.waits_for_store() {
-            "\u{1}true"
-        } else {
-            "\u{1}false"
-        });
         Ok(Self {
             topic: batch.topic().clone(),
             target: Target::of(batch.placement(), batch.messages().first()),
             timeout: batch.own_timeout().unwrap_or(config.send_timeout),
             flag: 0,
             sys_flag: 0,
-            properties,
+            properties: batch_properties(batch.waits_for_store()),
             body: body.freeze(),
             message_id,
             batch: true,
             reconsume_times: 0,
             max_reconsume_times: None,
+            key: None,
         })
+    }
+
+    /// One frame for messages with the same key; `None` when there is no message. Its body is the one
+    /// copy that is made of them.
+    pub(crate) fn together<'a>(
+        members: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Option<Result<Self, BatchError>> {
+        let first = members.clone().next()?;
+        let waits = first.key.as_ref().is_none_or(|key| key.waits);
+        let len = members.clone().map(|member| member.member().encoded_len());
+        let mut body = BytesMut::with_capacity(len.sum());
+        let mut message_id = String::new();
+        for member in members {
+            if let Err(error) = member.member().encode(&mut body) {
+                return Some(Err(error));
+            }
+            if !message_id.is_empty() {
+                message_id.push(',');
+            }
+            message_id.push_str(&member.message_id);
+        }
+        Some(Ok(Self {
+            topic: first.topic.clone(),
+            target: match &first.target {
+                Target::Queue(queue) => Target::Queue(queue.clone()),
+                _ => Target::Any,
+            },
+            timeout: first.timeout,
+            flag: 0,
+            sys_flag: 0,
+            properties: batch_properties(waits),
+            body: body.freeze(),
+            message_id,
+            batch: true,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            key: None,
+        }))
     }
 
     /// The topic.
@@ -137,6 +176,20 @@ impl Prepared {
     /// The unique id, or a batch's list of them.
     pub fn message_id(&self) -> &str {
         &self.message_id
+    }
+
+    /// The message as a member of a batch.
+    pub(crate) fn member(&self) -> BatchMember<'_> {
+        BatchMember {
+            flag: self.flag,
+            body: &self.body,
+            properties: &self.properties,
+        }
+    }
+
+    /// Whether its body is smaller than the application's.
+    pub(crate) fn is_compressed(&self) -> bool {
+        SysFlag(self.sys_flag).is_compressed()
     }
 
     /// What it counts against the byte budget.
@@ -154,6 +207,11 @@ impl Target {
             _ => Self::Any,
         }
     }
+}
+
+/// What stands in the header of a batch (D.8, I 29).
+fn batch_properties(waits: bool) -> String {
+    format!("{}\u{1}{waits}", property::WAIT)
 }
 
 /// The body to send and its system flag: compressed when long enough and when that made it smaller;

@@ -38,7 +38,7 @@ impl Engine {
             kind: Kind::Send(Send::new(prepared, oneway, epoch)),
         });
         if admitted {
-            self.find_route(now, id);
+            self.start(now, id);
             return Ok(Accepted { op: id, admitted });
         }
         self.set_state(id, State::Permit);
@@ -51,7 +51,7 @@ impl Engine {
     pub(crate) fn admitted(&mut self, now: Now, id: OpId) {
         self.set_state(id, State::Running);
         self.outputs.push_back(Output::Admitted { op: id });
-        self.find_route(now, id);
+        self.start(now, id);
     }
 
     /// The route of its topic, or a place in the line for it.

@@ -85,6 +85,7 @@ impl Engine {
                     report: ShutdownReport::default(),
                 });
                 self.refuse_waiting(now);
+                self.close_batches(now);
             }
         }
         self.arm_op(id, deadline);
@@ -147,10 +148,15 @@ impl Engine {
 
     fn abandon_all(&mut self, now: Now) {
         self.set_stage(Stage::GivingUp);
+        self.scatter();
         for id in self.ops.keys() {
             let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
                 continue;
             };
+            if matches!(send.state, State::Batched(_)) {
+                // It ends with its batch, and only that knows what can be said of it.
+                continue;
+            }
             let certainty = send.certainty();
             let failures = std::mem::take(&mut send.failures);
             let error = SendError::closed(certainty).with_attempts(failures);

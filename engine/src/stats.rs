@@ -28,6 +28,10 @@ pub struct Stats {
     pub failed_rejected: u64,
     /// Sends that failed and may be stored.
     pub failed_unknown: u64,
+    /// Frames that carried several sends, gathered by [`AutoBatch`](crate::AutoBatch).
+    pub auto_batches: u64,
+    /// The sends that they carried.
+    pub auto_batched: u64,
     /// Tries after first ones.
     pub retries: u64,
     /// Answers that nobody waited for (any more).

@@ -14,7 +14,7 @@
 //! suite_in_process!(current_thread_faults, crate::CurrentThread);
 //! ```
 //!
-//! The modules `sending` and `placing` need nothing but servers, so they also run beside real ones
+//! The modules `sending`, `placing` and a part of `gathering` need nothing but servers, so they also run beside real ones
 //! (`tests/scripts/real-servers.sh`); all others bend and break the servers in process (`rocketmq_testkit`).
 
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(crate) mod connections;
 #[cfg(feature = "tls")]
 pub(crate) mod encrypted;
 pub(crate) mod ending;
+pub(crate) mod gathering;
 pub(crate) mod name_server_list;
 pub(crate) mod name_servers;
 pub(crate) mod placing;
@@ -138,6 +139,8 @@ macro_rules! suite_everywhere {
                     the_same_message_sent_twice_gets_two_ids,
                     a_text_file_comes_back_line_by_line,
                     a_text_file_in_batches_comes_back_line_by_line;
+                gathering:
+                    each_caller_gets_the_receipt_of_its_own_message;
                 placing:
                     a_message_goes_to_the_queue_it_names,
                     a_key_picks_the_queue_that_java_picks,
@@ -204,6 +207,12 @@ macro_rules! suite_in_process {
                     dropping_the_last_handle_drains_in_the_background,
                     when_the_runtime_is_dropped_every_delivery_ends,
                     when_the_runtime_is_dropped_before_a_route_is_known_every_send_ends;
+                gathering:
+                    a_lone_message_is_held_for_the_linger_and_no_longer,
+                    a_full_batch_does_not_wait,
+                    a_flush_sends_what_is_gathered,
+                    a_shutdown_sends_what_is_gathered,
+                    dropped_while_it_is_gathered_it_is_sent_all_the_same;
                 name_server_list:
                     a_new_list_is_used_at_once_and_old_connections_are_closed,
                     a_send_that_waits_for_a_silent_one_goes_on_with_the_new_list,

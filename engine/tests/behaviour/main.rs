@@ -1,6 +1,7 @@
 //! What the engine promises, one promise a test, under a clock that the test turns.
 
 mod answers;
+mod auto_batch;
 mod connections;
 mod ending;
 mod name_server_list;

@@ -40,6 +40,7 @@ impl Producer {
     /// |---|---|
     /// | before it was first polled | not sent |
     /// | while it waits for room | not sent; its place in the line is given up |
+    /// | while it is gathered into a batch ([`AutoBatch`](crate::AutoBatch)) | sent all the same, the outcome is discarded |
     /// | after it was admitted, before its bytes were written | sent all the same, the outcome is discarded |
     /// | after its bytes were written | sent, the outcome is discarded |
     ///

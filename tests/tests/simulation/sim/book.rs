@@ -29,6 +29,8 @@ pub(super) struct Record {
     /// By when it must be complete.
     pub(super) by: Option<Duration>,
     pub(super) admitted: bool,
+    /// Whether it may share a frame with others.
+    pub(super) may_share: bool,
     /// Connection, broker and queue of each frame that carried it.
     pub(super) carried: Vec<Carried>,
     pub(super) end: Option<End>,

@@ -38,6 +38,7 @@ pub(crate) struct Totals {
     pub(crate) rejected: u64,
     pub(crate) unknown: u64,
     pub(crate) retries: u64,
+    pub(crate) auto_batches: u64,
     pub(crate) late_replies: u64,
     pub(crate) lost: u64,
 }
@@ -134,6 +135,7 @@ impl Totals {
             rejected: stats.failed_rejected,
             unknown: stats.failed_unknown,
             retries: stats.retries,
+            auto_batches: stats.auto_batches,
             late_replies: stats.late_replies,
             lost: stats.connections_lost,
         }
@@ -149,6 +151,7 @@ impl Totals {
         self.rejected += other.rejected;
         self.unknown += other.unknown;
         self.retries += other.retries;
+        self.auto_batches += other.auto_batches;
         self.late_replies += other.late_replies;
         self.lost += other.lost;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
-use rocketmq_engine::{AttemptTimeout, Config, Endpoint, OnTimeout, Retry};
+use rocketmq_engine::{AttemptTimeout, AutoBatch, Config, Endpoint, OnTimeout, Retry};
 use rocketmq_testkit::Flavour;
 
 use super::rng::Rng;
@@ -159,6 +159,11 @@ fn draw_config(rng: &mut Rng, name_servers: usize) -> Config {
     config.max_oneway = rng.pick(&[1, 5, 1_000]);
     config.compress_over = rng.pick(&[None, Some(64), Some(4096)]);
     config.default_topic_queues = rng.within(1, 5) as i32;
+    config.auto_batch = rng.chance(400).then(|| AutoBatch {
+        linger: rng.pick(&[MS, 10 * MS, 300 * MS]),
+        max_bytes: rng.pick(&[300, 2_000, 32 * 1024]),
+        max_held_bytes: rng.pick(&[500, 32 * 1024 * 1024]),
+    });
     config.frame_limits = FrameLimits {
         max_frame_len: rng.pick(&[16 * 1024, 16 * 1024 * 1024]),
     };

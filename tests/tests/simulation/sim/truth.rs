@@ -38,25 +38,41 @@ impl World {
         if send.born_timestamp != self.unix_ms() as i64 {
             return Err(format!("a frame is born at {}", send.born_timestamp));
         }
-        let first = send.unique_keys.first();
-        let Some(index) = first.and_then(|key| self.book.by_key.get(key)) else {
-            return Err(format!("a frame carries {first:?}, which nobody sent"));
-        };
-        let record = &mut self.book.records[*index];
-        let own = record.messages.iter().map(|message| &message.unique_key);
-        if !own.eq(&send.unique_keys) {
-            return Err(format!("a frame carries {:?}", send.unique_keys));
-        }
-        if record.end.is_some() || !record.admitted {
-            return Err(format!("{first:?} is sent out of its time"));
-        }
         self.book.turns += 1;
-        record.carried.push(Carried {
-            turn: self.book.turns,
-            wire: id,
-            broker: send.broker,
-            queue_id: send.queue_id,
-        });
+        let mut rest = &send.unique_keys[..];
+        let mut company = None;
+        while let Some(first) = rest.first() {
+            let Some(index) = self.book.by_key.get(first) else {
+                return Err(format!("a frame carries {first}, which nobody sent"));
+            };
+            let record = &mut self.book.records[*index];
+            let own = record.messages.iter().map(|message| &message.unique_key);
+            if !own.eq(rest.iter().take(record.messages.len())) {
+                return Err(format!("a frame carries {:?}", send.unique_keys));
+            }
+            rest = &rest[record.messages.len()..];
+            if record.end.is_some() || !record.admitted {
+                return Err(format!("{first} is sent out of its time"));
+            }
+            if send.unique_keys.len() > record.messages.len() {
+                let kin = (
+                    record.topic.clone(),
+                    record.place.clone(),
+                    record.messages[0].tag.clone(),
+                );
+                let fits = company.as_ref().is_none_or(|company| *company == kin);
+                if !record.may_share || !fits {
+                    return Err(format!("{first} shares a frame with {company:?}"));
+                }
+                company = Some(kin);
+            }
+            record.carried.push(Carried {
+                turn: self.book.turns,
+                wire: id,
+                broker: send.broker.clone(),
+                queue_id: send.queue_id,
+            });
+        }
         Ok(())
     }
 
@@ -221,7 +237,7 @@ impl World {
     }
 
     /// Messages for one queue leave in the order of the calls, as far as each left only once
-    /// (DESIGN 6, order).
+    /// (DESIGN 6, order), and those that may share frames as far as they may share one.
     fn check_order(&self) -> Result<(), String> {
         let mut arrived: BTreeMap<_, Vec<(usize, usize)>> = BTreeMap::new();
         for (index, record) in self.book.records.iter().enumerate() {
@@ -233,7 +249,9 @@ impl World {
             if let (What::Send, true, 1, [carried]) =
                 (record.what, fixed, attempts, &record.carried[..])
             {
+                let kin = record.may_share.then(|| &record.messages[0].tag);
                 let queue = (
+                    kin,
                     carried.wire,
                     &record.topic,
                     &carried.broker,
@@ -244,6 +262,7 @@ impl World {
             }
         }
         for (queue, turns) in arrived {
+            // Two that share a frame have one turn.
             if !turns.is_sorted_by_key(|(_, turn)| *turn) {
                 return Err(format!("sent out of turn on {queue:?}: {turns:?}"));
             }

@@ -31,6 +31,7 @@ impl World {
             8..12 => self.submit(Operation::Flush, None, true)?,
             12..15 => self.send_invalid()?,
             15..24 => self.send_batch()?,
+            24..40 if self.config.auto_batch.is_some() => self.send_several()?,
             _ => self.send_one()?,
         }
         if self.rng.chance(150) {
@@ -209,6 +210,7 @@ impl World {
             place: Place::Any,
             by: by.map(|by| self.now + by),
             admitted: false,
+            may_share: false,
             carried: Vec::new(),
             end: None,
         }
@@ -218,7 +220,11 @@ impl World {
         let name = self.draw_topic();
         let oneway = self.rng.chance(150);
         let body = self.draw_body();
-        let mut message = Message::new(name, body).timeout(self.draw_timeout());
+        let mut message = Message::new(name, body);
+        if self.config.auto_batch.is_none() || self.rng.chance(200) {
+            // A message with a budget of its own shares no frame with others.
+            message = message.timeout(self.draw_timeout());
+        }
         let mut place = Place::Any;
         match self.rng.below(10) {
             0..2 => {
@@ -239,6 +245,16 @@ impl World {
         }
         let may_wait = self.rng.chance(850);
         self.send(vec![message], oneway, place, may_wait)
+    }
+
+    /// Messages that may share a frame.
+    fn send_several(&mut self) -> Result<(), String> {
+        let name = self.draw_topic();
+        for _ in 0..self.rng.within(2, 9) {
+            let message = Message::new(name, self.draw_body());
+            self.send(vec![message], false, Place::Any, true)?;
+        }
+        Ok(())
     }
 
     fn send_batch(&mut self) -> Result<(), String> {
@@ -273,13 +289,16 @@ impl World {
             .map(|message| {
                 let number = self.book.records.len() as i32;
                 message
-                    .tag(format!("tag-{}", number % 3))
+                    .tag(format!("tag-{}", number / 8 % 3))
                     .key(format!("key-{number}"))
                     .flag(number)
             })
             .collect();
         let mut expected: Vec<_> = messages.iter().map(expected).collect();
         let timeout = messages[0].own_timeout();
+        let may_share = self.config.auto_batch.is_some()
+            && timeout.is_none()
+            && matches!(place, Place::Any | Place::Queue(..));
         let name = messages[0].topic().to_string();
         let unix_ms = self.unix_ms();
         let (config, ids) = (self.config.clone(), &mut self.ids);
@@ -304,6 +323,7 @@ impl World {
             place,
             by: Some(self.now + timeout.unwrap_or(self.config.send_timeout)),
             admitted: false,
+            may_share: may_share && !is_batch && !oneway,
             carried: Vec::new(),
             end: None,
         };
