@@ -4,13 +4,15 @@ use crate::engine::Engine;
 use crate::error::Certainty;
 use crate::io::{Now, OpId, Outcome, Output};
 use crate::op::{Carrier, Kind, Op, State};
+use crate::prepare::Prepared;
 
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, outcome: Outcome) {
-        let Some(op) = self.release(now, id) else {
+        let Some(op) = self.release(id) else {
             return;
         };
+        let mut epoch = None;
         if let Kind::Send(send) = &op.kind {
             if let Some(carrier) = &send.carrier {
                 return match &**carrier {
@@ -18,6 +20,7 @@ impl Engine {
                 };
             }
             self.count(now, &op, &outcome);
+            epoch = Some(send.epoch);
         }
         let spent = op.into_prepared();
         self.outputs.push_back(Output::Complete {
@@ -25,10 +28,30 @@ impl Engine {
             outcome,
             spent,
         });
+        if let Some(epoch) = epoch {
+            self.leave_epoch(now, epoch);
+        }
+    }
+
+    /// Withdraws a send that has no permit yet; there is no completion.
+    pub(crate) fn withdraw(&mut self, now: Now, id: OpId) -> Option<Box<Prepared>> {
+        let waits = self.ops.get(id).and_then(Op::state) == Some(State::Permit);
+        let op = if waits { self.release(id) } else { None }?;
+        if let Some(send) = op.as_send() {
+            self.leave_epoch(now, send.epoch);
+        }
+        op.into_prepared()
+    }
+
+    /// A send is over: so is each flush that waited for it last.
+    fn leave_epoch(&mut self, now: Now, epoch: u64) {
+        for flush in self.flushes.leave(epoch) {
+            self.finish(now, flush, Outcome::Done);
+        }
     }
 
     /// Takes an operation out and gives back its permit, its deadline and its correlation number.
-    pub(crate) fn release(&mut self, now: Now, id: OpId) -> Option<Op> {
+    fn release(&mut self, id: OpId) -> Option<Op> {
         let op = self.ops.remove(id)?;
         if op.timer.is_some() {
             self.deadlines.cancel();
@@ -36,15 +59,15 @@ impl Engine {
         let Kind::Send(send) = &op.kind else {
             return Some(op);
         };
-        let holds_permit = send.carrier.is_none();
-        let weight = send.prepared.weight();
+        if let State::InFlight { conn, opaque, .. } = send.state {
+            self.forget_request(conn, opaque);
+        }
         match send.state {
+            // The engine's own sends hold none.
+            _ if send.carrier.is_some() => {}
             State::Permit => {
                 let ops = &self.ops;
-                let still_waits = |id| {
-                    ops.get(id)
-                        .is_some_and(|op: &Op| op.state() == Some(State::Permit))
-                };
+                let still_waits = |id| ops.get(id).and_then(Op::state) == Some(State::Permit);
                 let pool = if send.oneway {
                     &mut self.oneway_permits
                 } else {
@@ -52,23 +75,7 @@ impl Engine {
                 };
                 pool.leave(still_waits);
             }
-            State::InFlight { conn, opaque, .. } => {
-                if self.pending.take(conn, opaque).is_some() {
-                    if let Some(conn) = self.peers.conns.get_mut(conn) {
-                        conn.pending = conn.pending.saturating_sub(1);
-                    }
-                }
-            }
-            _ => {}
-        }
-        if !holds_permit {
-            return Some(op);
-        }
-        if send.state != State::Permit {
-            self.pool(send.oneway).give_back(weight);
-        }
-        for flush in self.flushes.leave(send.epoch) {
-            self.finish(now, flush, Outcome::Done);
+            _ => self.pool(send.oneway).give_back(send.prepared.weight()),
         }
         Some(op)
     }

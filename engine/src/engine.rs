@@ -138,13 +138,9 @@ impl Engine {
     /// there is no [`Output::Complete`] for it. `None` for an operation that was admitted: it goes
     /// on (DESIGN 6, cancellation).
     pub fn abandon(&mut self, now: Now, op: OpId) -> Option<Box<Prepared>> {
-        let waits = self
-            .ops
-            .get(op)
-            .is_some_and(|op| op.state() == Some(State::Permit));
-        let spent = if waits { self.release(now, op) } else { None };
+        let spent = self.withdraw(now, op);
         self.settle(now);
-        spent.and_then(Op::into_prepared)
+        spent
     }
 
     /// Brings back the application's answer to an [`Output::Ask`].
