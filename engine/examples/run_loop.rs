@@ -18,8 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut ids = UniqueIds::new(unique_id_seed(local_ip(), 0));
     let (message, now) = (Message::new("orders", "one message"), Now::system());
     let prepared = Prepared::message(&config, message, || ids.next(now.unix_ms))?;
-    let mut engine = Engine::new(config.into(), entropy())?;
-    engine.submit(now, Operation::Send(Box::new(prepared)))?;
+    let config = std::sync::Arc::new(config);
+    let mut engine = Engine::new(config.clone(), entropy())?;
+    let producer = engine.join(now, config)?;
+    engine.submit(now, producer, Operation::Send(Box::new(prepared)))?;
     println!("{:?}", run(&mut engine)?);
     Ok(())
 }

@@ -39,11 +39,11 @@ impl Engine {
             return now.mono;
         };
         let left = deadline.saturating_duration_since(now.mono);
-        let share = match self.config.attempt_timeout {
+        let config = self.members.config(op.producer);
+        let share = match config.attempt_timeout {
             AttemptTimeout::At(most) => most,
             AttemptTimeout::Split => {
-                left / self
-                    .config
+                left / config
                     .retries
                     .saturating_add(1)
                     .saturating_sub(send.tries)
@@ -87,9 +87,11 @@ impl Engine {
         conn: ConnId,
         answer: &CommandView<'_>,
     ) {
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+        let Some(op) = self.ops.get_mut(id) else {
             return;
         };
+        let config = self.members.config(op.producer);
+        let Some(send) = op.as_send_mut() else { return };
         send.state = State::Running;
         if let (Some(link), Some(attempt)) = (self.peers.conns.get_mut(conn), &send.attempt) {
             link.answered_at = Some(now.mono);
@@ -120,8 +122,7 @@ impl Engine {
         match receipt {
             Err(why) => self.attempt_failed(now, id, AttemptFailure::BadAnswer(why)),
             Ok(receipt)
-                if status != SendStatus::SendOk
-                    && self.config.retry_other_broker_when_not_stored =>
+                if status != SendStatus::SendOk && config.retry_other_broker_when_not_stored =>
             {
                 send.fallback = Some(Box::new(receipt));
                 self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
@@ -138,9 +139,10 @@ impl Engine {
         let left = op
             .deadline
             .map_or(Duration::ZERO, |d| d.saturating_duration_since(now.mono));
+        let config = self.members.config(op.producer);
         let Some(send) = op.as_send_mut() else { return };
         send.state = State::Running;
-        let step = next_step(&self.config, &failure, send.tries, left);
+        let step = next_step(config, &failure, send.tries, left);
         let suspect = is_route_suspect(&failure);
         if let Some(attempt) = &send.attempt {
             send.failures.push(AttemptReport {

@@ -115,7 +115,7 @@ impl Engine {
                             .any(|asked| number(asked) == Some(*opaque))
                     })
                 }
-                Waiter::Unregister => true,
+                Waiter::Unregister(_) => true,
             };
             if !live || self.peers.conns.get(request.conn).is_none() {
                 return Err(format!("request {opaque} waits for nobody: {request:?}"));
@@ -201,9 +201,12 @@ impl Engine {
                 return Err(format!("{op} waits although there is room for it"));
             }
         }
-        let sends = self.ops.iter().filter(|(_, op)| op.is_callers_send());
-        if sends.count() != self.flushes.live() {
-            return Err("flushes wait for other sends than there are".to_owned());
+        for (id, member) in self.members.iter() {
+            let its_own = self.ops.iter().filter(|(_, op)| op.producer == id);
+            let sends = its_own.filter(|(_, op)| op.is_callers_send());
+            if sends.count() != member.flushes.live() {
+                return Err("flushes wait for other sends than there are".to_owned());
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::Certainty;
-use crate::io::{Now, OpId, Outcome, Output};
+use crate::io::{Now, OpId, Outcome, Output, ProducerId};
 use crate::op::{Carrier, Kind, Op, State};
 use crate::prepare::Prepared;
 
@@ -20,7 +20,7 @@ impl Engine {
                 };
             }
             self.count(now, &op, &outcome);
-            epoch = Some(send.epoch);
+            epoch = Some((op.producer, send.epoch));
         }
         let spent = op.into_prepared();
         self.outputs.push_back(Output::Complete {
@@ -28,8 +28,8 @@ impl Engine {
             outcome,
             spent,
         });
-        if let Some(epoch) = epoch {
-            self.leave_epoch(now, epoch);
+        if let Some((producer, epoch)) = epoch {
+            self.leave_epoch(now, producer, epoch);
         }
     }
 
@@ -38,14 +38,16 @@ impl Engine {
         let waits = self.ops.get(id).and_then(Op::state) == Some(State::Permit);
         let op = if waits { self.release(id) } else { None }?;
         if let Some(send) = op.as_send() {
-            self.leave_epoch(now, send.epoch);
+            self.leave_epoch(now, op.producer, send.epoch);
         }
         op.into_prepared()
     }
 
     /// A send is over: so is each flush that waited for it last.
-    fn leave_epoch(&mut self, now: Now, epoch: u64) {
-        for flush in self.flushes.leave(epoch) {
+    fn leave_epoch(&mut self, now: Now, producer: ProducerId, epoch: u64) {
+        let member = self.members.get_mut(producer);
+        let flushed = member.map(|member| member.flushes.leave(epoch));
+        for flush in flushed.into_iter().flatten() {
             self.finish(now, flush, Outcome::Done);
         }
     }
@@ -112,7 +114,8 @@ impl Engine {
             },
             Outcome::Queues(_) | Outcome::Shutdown(_) => {}
         }
-        if let Some(closing) = &mut self.closing {
+        let member = self.members.get_mut(op.producer);
+        if let Some(closing) = member.and_then(|member| member.closing.as_mut()) {
             closing.count(outcome);
         }
     }

@@ -203,6 +203,55 @@ impl Config {
         }
     }
 
+    /// Whether a producer with these settings can share the client that was started with `self`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting of the client (addresses, connections, permits) that
+    /// differs from what the client was started with.
+    pub(crate) fn check_same_client(&self, other: &Self) -> Result<(), ConfigError> {
+        macro_rules! same {
+            ($($field:ident),+ $(,)?) => {$(
+                check(
+                    self.$field == other.$field,
+                    stringify!($field),
+                    format!("{:?}", other.$field),
+                    "belongs to the client, which was started with another value",
+                )?;
+            )+};
+        }
+        same!(
+            name_servers,
+            client_id,
+            language,
+            version,
+            serialize_type,
+            max_in_flight,
+            max_in_flight_bytes,
+            max_oneway,
+            poll_interval,
+            heartbeat_interval,
+            api_timeout,
+            connect_timeout,
+            reconnect_min,
+            reconnect_max,
+            on_timeout,
+            forget_topic_after,
+            frame_limits,
+            proxies,
+        );
+        #[cfg(feature = "tls")]
+        check(
+            match (&self.tls, &other.tls) {
+                (Some(ours), Some(theirs)) => ours.is_same(theirs),
+                (ours, theirs) => ours.is_none() && theirs.is_none(),
+            },
+            "tls",
+            "another one".to_owned(),
+            "belongs to the client, which was started with another value",
+        )?;
+        Ok(())
+    }
+
     /// Checks every bound.
     ///
     /// # Errors

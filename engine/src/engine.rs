@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rocketmq_proto::header::HeartbeatData;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
 use crate::error::SendError;
-use crate::flush::Flushes;
 use crate::gather::Gathering;
-use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output};
+use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output, ProducerId};
+use crate::member::Members;
 use crate::op::{Op, State, Want};
 use crate::peer::{PeerId, Peers};
 use crate::pending::Pending;
@@ -20,7 +19,6 @@ use crate::permits::Permits;
 use crate::prepare::Prepared;
 use crate::rng::Rng;
 use crate::route::{LookupId, Routes};
-use crate::shutdown::Closing;
 use crate::slab::Slab;
 use crate::stats::Stats;
 
@@ -38,9 +36,8 @@ pub struct Engine {
     pub(crate) deadlines: Deadlines<Timer>,
     pub(crate) permits: Permits,
     pub(crate) oneway_permits: Permits,
-    pub(crate) flushes: Flushes,
     pub(crate) gathering: Gathering,
-    pub(crate) closing: Option<Closing>,
+    pub(crate) members: Members,
     /// When every known route is asked for again; `None` before the first operation.
     pub(crate) poll_at: Option<Instant>,
     /// When every broker gets a heartbeat; `None` before the first operation.
@@ -82,19 +79,15 @@ pub struct Rejected {
 }
 
 impl Engine {
-    /// A producer that has done nothing yet. The same seed and the same calls give the same outputs.
+    /// A client without producers: let one [join](Self::join). The settings are those of the client
+    /// (addresses, connections, permits); each producer brings its own. The same seed and the same
+    /// calls give the same outputs.
     ///
     /// # Errors
     /// [`ConfigError`] names a setting that is out of bounds.
     pub fn new(config: Arc<Config>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Rng::new(seed);
-        let heartbeat = HeartbeatData {
-            client_id: config.client_id.clone(),
-            producer_groups: vec![config.group.to_string()],
-        };
-        let mut heartbeat_body = BytesMut::new();
-        heartbeat.encode(&mut heartbeat_body);
         Ok(Self {
             ops: Slab::new(),
             peers: Peers::new(),
@@ -103,12 +96,11 @@ impl Engine {
             deadlines: Deadlines::new(),
             permits: Permits::new(config.max_in_flight, config.max_in_flight_bytes),
             oneway_permits: Permits::new(config.max_oneway, config.max_in_flight_bytes),
-            flushes: Flushes::default(),
             gathering: Gathering::default(),
-            closing: None,
+            members: Members::new(config.clone()),
             poll_at: None,
             heartbeat_at: None,
-            heartbeat_body: heartbeat_body.freeze(),
+            heartbeat_body: Bytes::new(),
             heads: BytesMut::new(),
             stats: Stats::default(),
             outputs: VecDeque::new(),
@@ -121,8 +113,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`Rejected`] gives the operation back when the producer shuts down.
-    pub fn submit(&mut self, now: Now, operation: Operation) -> Result<Accepted, Rejected> {
-        self.accept(now, operation, true)
+    pub fn submit(
+        &mut self,
+        now: Now,
+        producer: ProducerId,
+        operation: Operation,
+    ) -> Result<Accepted, Rejected> {
+        self.accept(now, producer, operation, true)
     }
 
     /// Accepts an operation, but no send that would have to wait for a permit.
@@ -130,8 +127,13 @@ impl Engine {
     /// # Errors
     /// [`Rejected`] gives the operation back when the producer shuts down, or is full
     /// ([`SendErrorKind::Full`](crate::SendErrorKind::Full)).
-    pub fn try_submit(&mut self, now: Now, operation: Operation) -> Result<Accepted, Rejected> {
-        self.accept(now, operation, false)
+    pub fn try_submit(
+        &mut self,
+        now: Now,
+        producer: ProducerId,
+        operation: Operation,
+    ) -> Result<Accepted, Rejected> {
+        self.accept(now, producer, operation, false)
     }
 
     /// Withdraws a send that still waits for its permit and gives it back: it is not sent, and
@@ -184,11 +186,6 @@ impl Engine {
         self.deadlines.next()
     }
 
-    /// Whether the producer is closed for good.
-    pub fn is_closed(&self) -> bool {
-        self.closing.as_ref().is_some_and(Closing::is_over)
-    }
-
     /// Whether a connection is still the engine's; a driver closes those that are not.
     pub fn has_conn(&self, conn: ConnId) -> bool {
         self.peers.conns.get(conn).is_some()
@@ -214,32 +211,34 @@ impl Engine {
     fn accept(
         &mut self,
         now: Now,
+        producer: ProducerId,
         operation: Operation,
         may_wait: bool,
     ) -> Result<Accepted, Rejected> {
         if let Operation::Shutdown { grace } = operation {
-            let op = self.begin_shutdown(now, grace);
+            let op = self.begin_shutdown(now, producer, grace);
             self.settle(now);
             return Ok(Accepted { op, admitted: true });
         }
-        if self.closing.is_some() {
+        let member = self.members.get(producer);
+        if member.is_none_or(|member| member.closing.is_some()) {
             let error = SendError::closed(crate::Certainty::NotSent);
             return Err(Rejected { operation, error });
         }
         self.start_upkeep(now);
         let accepted = match operation {
-            Operation::Flush => Ok(self.begin_flush(now)),
+            Operation::Flush => Ok(self.begin_flush(now, producer)),
             Operation::Oneway(prepared) => self
-                .begin_send(now, prepared, true, may_wait)
+                .begin_send(now, producer, prepared, true, may_wait)
                 .map_err(Operation::Oneway),
             Operation::PublishQueues { topic, timeout } => {
-                Ok(self.begin_topic(now, topic, timeout, Want::Queues))
+                Ok(self.begin_topic(now, producer, topic, timeout, Want::Queues))
             }
             Operation::Ready { topic, timeout } => {
-                Ok(self.begin_topic(now, topic, timeout, Want::Connected))
+                Ok(self.begin_topic(now, producer, topic, timeout, Want::Connected))
             }
             Operation::Send(prepared) => self
-                .begin_send(now, prepared, false, may_wait)
+                .begin_send(now, producer, prepared, false, may_wait)
                 .map_err(Operation::Send),
             Operation::Shutdown { .. } => unreachable!("handled above"),
         };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::{Accepted, Engine};
-use crate::io::{Now, OpId, Outcome, Output};
+use crate::io::{Now, OpId, Outcome, Output, ProducerId};
 use crate::op::{Kind, Op};
 
 /// Sends are counted by generation; a flush begins a new one and waits for those before it.
@@ -69,15 +69,17 @@ impl Flushes {
 }
 
 impl Engine {
-    pub(crate) fn begin_flush(&mut self, now: Now) -> Accepted {
+    pub(crate) fn begin_flush(&mut self, now: Now, producer: ProducerId) -> Accepted {
         self.close_batches(now);
         let id = self.ops.insert(Op {
+            producer,
             since: now.mono,
             deadline: None,
             timer: None,
             kind: Kind::Flush,
         });
-        if !self.flushes.wait(id) {
+        let member = self.members.get_mut(producer);
+        if !member.is_some_and(|member| member.flushes.wait(id)) {
             self.ops.remove(id);
             let outcome = Outcome::Done;
             self.outputs.push_back(Output::Complete {

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::SendError;
 use crate::event::Event;
 use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output};
-use crate::op::{Op, State};
+use crate::op::State;
 use crate::pending::Waiter;
 
 /// Heads are written into pieces of this size, one after the other.
@@ -22,17 +22,17 @@ const HEAD_CHUNK: usize = 16 * 1024;
 impl Engine {
     /// Writes the frame of a send's present try.
     pub(crate) fn transmit_send(&mut self, now: Now, id: OpId, conn: ConnId) {
-        let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
-            return;
-        };
+        let Some(op) = self.ops.get(id) else { return };
+        let Some(send) = op.as_send() else { return };
         let Some(attempt) = &send.attempt else { return };
+        let config = self.members.config(op.producer);
         let prepared = &send.prepared;
         let oneway = send.oneway;
         let header = SendMessageRequest {
-            producer_group: Cow::Borrowed(self.config.group.as_str()),
+            producer_group: Cow::Borrowed(config.group.as_str()),
             topic: Cow::Borrowed(prepared.topic.as_str()),
-            default_topic: Cow::Borrowed(self.config.create_topic_key.as_str()),
-            default_topic_queue_nums: self.config.default_topic_queues,
+            default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
+            default_topic_queue_nums: config.default_topic_queues,
             queue_id: attempt.queue_id,
             sys_flag: prepared.sys_flag,
             born_timestamp: i64::try_from(now.unix_ms).unwrap_or(i64::MAX),
@@ -237,7 +237,7 @@ impl Engine {
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }
             Waiter::Op(op) => self.send_answered(now, op, conn, answer),
-            Waiter::Unregister => self.unregistered(),
+            Waiter::Unregister(producer) => self.unregistered(producer),
         }
         self.close_if_left(now, conn);
     }

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::auto_batch::{AutoBatch, BatchKey};
 use crate::engine::{Engine, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
-use crate::io::{Now, OpId, Outcome};
+use crate::io::{Now, OpId, Outcome, ProducerId};
 use crate::op::{Carrier, Kind, Op, Send, State};
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
@@ -21,12 +21,15 @@ use crate::receipt::SendReceipt;
 /// The batches that wait for more members. Bounded by the permits of their members.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
-    open: FxHashMap<Arc<BatchKey>, Open>,
+    open: FxHashMap<Key, Open>,
     /// Bytes of all members.
     held: usize,
     /// Batches opened so far.
     opened: u64,
 }
+
+/// Only what one producer sends alike goes together.
+type Key = (ProducerId, Arc<BatchKey>);
 
 /// A batch that waits for more members. The deadline at which it leaves is armed for the first.
 #[derive(Debug)]
@@ -41,7 +44,8 @@ impl Engine {
     /// Begins a send that has its permit: at once, or as soon as it has company or waited for it
     /// long enough.
     pub(crate) fn start(&mut self, now: Now, id: OpId) {
-        let settings = self.config.auto_batch;
+        let producer = self.ops.get(id).map(|op| op.producer);
+        let settings = producer.and_then(|id| self.members.config(id).auto_batch);
         if !settings.is_some_and(|settings| self.gather(now, id, &settings)) {
             self.find_route(now, id);
         }
@@ -58,6 +62,7 @@ impl Engine {
         let Some(key) = send.prepared.key.clone().filter(|_| !send.oneway) else {
             return false;
         };
+        let key = (op.producer, key);
         let bytes = send.prepared.member().encoded_len();
         let patience = deadline.saturating_duration_since(now.mono) / 2;
         let is_alone =
@@ -93,8 +98,9 @@ impl Engine {
 
     /// The first member of a batch has waited long enough.
     pub(crate) fn gathered_due(&mut self, now: Now, id: OpId) {
-        let send = self.ops.get(id).and_then(Op::as_send);
-        if let Some(key) = send.and_then(|send| send.prepared.key.clone()) {
+        let Some(op) = self.ops.get(id) else { return };
+        if let Some(key) = op.as_send().and_then(|send| send.prepared.key.clone()) {
+            let key = (op.producer, key);
             self.close_batch(now, &key);
         }
     }
@@ -116,16 +122,16 @@ impl Engine {
         true
     }
 
-    /// Gives up gathering: every member is on its own again, and waits for nothing.
-    pub(crate) fn scatter(&mut self) {
-        for open in self.gathering.take_all() {
+    /// Gives up gathering for a producer: every member is on its own again, and waits for nothing.
+    pub(crate) fn scatter(&mut self, producer: ProducerId) {
+        for open in self.gathering.take_all_of(producer) {
             for member in open.members {
                 self.set_state(member, State::Running);
             }
         }
     }
 
-    fn close_batch(&mut self, now: Now, key: &BatchKey) {
+    fn close_batch(&mut self, now: Now, key: &Key) {
         if let Some(open) = self.gathering.take(key) {
             self.send_together(now, open.members);
         }
@@ -151,7 +157,11 @@ impl Engine {
         self.stats.auto_batches += 1;
         self.stats.auto_batched += members.len() as u64;
         send.carrier = Some(Box::new(Carrier::Batch(members.clone())));
+        let Some(producer) = ops.first().map(|op| op.producer) else {
+            return;
+        };
         let batch = self.ops.insert(Op {
+            producer,
             since: now.mono,
             deadline,
             timer: None,
@@ -216,7 +226,7 @@ impl Engine {
                 let Some(send) = send.filter(|send| send.state == State::Gathered) else {
                     return Err(format!("{id} is in a batch but does not wait for it"));
                 };
-                if send.prepared.key.as_ref() != Some(key) {
+                if send.prepared.key.as_ref() != Some(&key.1) {
                     return Err(format!("{id} is in a batch that it does not belong to"));
                 }
                 bytes += send.prepared.member().encoded_len();
@@ -263,13 +273,7 @@ impl Engine {
 
 impl Gathering {
     /// Adds a member; says which one is the first of its batch, and until when that waits.
-    fn add(
-        &mut self,
-        key: &Arc<BatchKey>,
-        id: OpId,
-        bytes: usize,
-        until: Instant,
-    ) -> (OpId, Instant) {
+    fn add(&mut self, key: &Key, id: OpId, bytes: usize, until: Instant) -> (OpId, Instant) {
         let opened = &mut self.opened;
         let open = self.open.entry(key.clone()).or_insert_with(|| {
             *opened += 1;
@@ -292,10 +296,16 @@ impl Gathering {
         self.held.saturating_add(bytes) > settings.max_held_bytes
     }
 
-    fn take(&mut self, key: &BatchKey) -> Option<Open> {
+    fn take(&mut self, key: &Key) -> Option<Open> {
         let open = self.open.remove(key)?;
         self.held -= open.bytes;
         Some(open)
+    }
+
+    fn take_all_of(&mut self, producer: ProducerId) -> Vec<Open> {
+        let keys = self.open.keys().filter(|(owner, _)| *owner == producer);
+        let keys: Vec<_> = keys.cloned().collect();
+        keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
     fn take_all(&mut self) -> Vec<Open> {

@@ -95,7 +95,7 @@ impl Engine {
                 self.set_state(op, State::Running);
                 self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
             }
-            Waiter::Unregister => self.unregistered(),
+            Waiter::Unregister(producer) => self.unregistered(producer),
         }
     }
 

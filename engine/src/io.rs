@@ -31,6 +31,11 @@ id! {
 }
 
 id! {
+    /// One producer of a client (PROTOCOL E.3).
+    pub ProducerId, "producer"
+}
+
+id! {
     /// One TCP connection, from the command to dial it until its end.
     pub ConnId, "conn"
 }

@@ -81,6 +81,7 @@ mod io;
 mod link;
 mod lookup;
 mod lookup_answer;
+mod member;
 mod name_servers;
 mod op;
 mod overdue;
@@ -111,7 +112,7 @@ pub use error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKi
 pub use event::{DisconnectReason, Event};
 pub use io::{
     Answer, Ask, CloseCause, CloseReason, ConnId, Endpoint, Frame, FrameSeq, Input,
-    InvalidEndpoint, Now, OpId, Operation, Outcome, Output,
+    InvalidEndpoint, Now, OpId, Operation, Outcome, Output, ProducerId,
 };
 pub use prepare::Prepared;
 pub use proxy::{InvalidProxy, ProxyRule};

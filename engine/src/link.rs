@@ -162,7 +162,7 @@ impl Engine {
     /// return we would like to notice.
     pub(crate) fn pause_dialling(&mut self, now: Now, id: PeerId) {
         let (min, max) = (self.config.reconnect_min, self.config.reconnect_max);
-        let closing = self.closing.is_some();
+        let closing = self.is_closing();
         let Some(peer) = self.peers.peers.get_mut(id) else {
             return;
         };

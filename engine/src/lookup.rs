@@ -60,7 +60,7 @@ impl Engine {
             return;
         };
         let recently = |at: Instant| now.mono.saturating_duration_since(at) < REFRESH_PAUSE;
-        if !topic.asked_at.is_some_and(recently) && self.closing.is_none() {
+        if !topic.asked_at.is_some_and(recently) && !self.is_closing() {
             self.look_up(now, id, None);
         }
     }

@@ -148,7 +148,7 @@ impl Engine {
             self.outputs.push_back(Output::Event(event));
         }
         // Who joined a question that ran out of time gets one of his own.
-        let unanswered = found.is_none() && lookup.deadline <= now.mono && self.closing.is_none();
+        let unanswered = found.is_none() && lookup.deadline <= now.mono && !self.is_closing();
         let mut again = None;
         for op in waiting {
             let deadline = self.ops.get(op).and_then(|op| op.deadline);

@@ -26,7 +26,7 @@ impl Engine {
                 bound: "must name at least one",
             });
         }
-        if self.closing.is_none() {
+        if !self.is_closing() {
             self.replace_name_servers(now, servers);
         }
         self.settle(now);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rocketmq_proto::TopicName;
 
 use crate::error::AttemptReport;
-use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
+use crate::io::{ConnId, Endpoint, FrameSeq, OpId, ProducerId};
 use crate::peer::PeerId;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
@@ -15,6 +15,8 @@ use crate::route::TopicId;
 /// An accepted operation, until it completes.
 #[derive(Debug)]
 pub(crate) struct Op {
+    /// Whose it is.
+    pub(crate) producer: ProducerId,
     /// When it was submitted.
     pub(crate) since: Instant,
     /// The end of its budget; `None` for a flush, which ends when the sends before it have.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::io::{ConnId, Endpoint, OpId};
+use crate::io::{ConnId, Endpoint, OpId, ProducerId};
 use crate::route::LookupId;
 
 /// Requests that wait for an answer. A number is used for one request at a time, on one connection;
@@ -28,7 +28,7 @@ pub(crate) enum Waiter {
     Lookup(LookupId, Endpoint),
     Op(OpId),
     /// The shutdown: a broker confirms that it forgot us.
-    Unregister,
+    Unregister(ProducerId),
 }
 
 impl Pending {

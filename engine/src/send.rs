@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{Accepted, Engine, later};
 use crate::error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
-use crate::io::{Answer, Ask, Now, OpId, Outcome, Output};
+use crate::io::{Answer, Ask, Now, OpId, Outcome, Output, ProducerId};
 use crate::op::{Attempt, Kind, Op, Send, State};
 use crate::prepare::{Prepared, Target};
 use crate::publish::Publish;
@@ -15,6 +15,7 @@ impl Engine {
     pub(crate) fn begin_send(
         &mut self,
         now: Now,
+        producer: ProducerId,
         prepared: Box<Prepared>,
         oneway: bool,
         may_wait: bool,
@@ -30,8 +31,10 @@ impl Engine {
             return Err(prepared);
         }
         let deadline = later(now.mono, prepared.timeout);
-        let epoch = self.flushes.enter();
+        let member = self.members.get_mut(producer);
+        let epoch = member.map_or(0, |member| member.flushes.enter());
         let id = self.ops.insert(Op {
+            producer,
             since: now.mono,
             deadline: Some(deadline),
             timer: None,

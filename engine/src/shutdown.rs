@@ -8,7 +8,8 @@ use rocketmq_proto::header::UnregisterClientRequest;
 
 use crate::engine::{Engine, later};
 use crate::error::{Certainty, SendError};
-use crate::io::{CloseReason, Now, OpId, Outcome, Output};
+use crate::io::{CloseReason, Now, OpId, Outcome, Output, ProducerId};
+use crate::member::Member;
 use crate::op::{Kind, Op, State};
 use crate::peer::Link;
 use crate::pending::Waiter;
@@ -47,8 +48,22 @@ enum Stage {
 }
 
 impl Closing {
+    fn new() -> Self {
+        Self {
+            stage: Stage::Draining,
+            waiting: Vec::new(),
+            goodbyes: 0,
+            report: ShutdownReport::default(),
+        }
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.stage == Stage::Over
+    }
+
+    /// Whether brokers were told to forget the group.
+    pub(crate) fn has_left(&self) -> bool {
+        matches!(self.stage, Stage::Goodbye | Stage::Over)
     }
 
     pub(crate) fn count(&mut self, outcome: &Outcome) {
@@ -61,15 +76,26 @@ impl Closing {
 }
 
 impl Engine {
-    pub(crate) fn begin_shutdown(&mut self, now: Now, grace: Duration) -> OpId {
+    pub(crate) fn begin_shutdown(
+        &mut self,
+        now: Now,
+        producer: ProducerId,
+        grace: Duration,
+    ) -> OpId {
         let deadline = later(now.mono, grace);
         let id = self.ops.insert(Op {
+            producer,
             since: now.mono,
             deadline: Some(deadline),
             timer: None,
             kind: Kind::Shutdown,
         });
-        match &mut self.closing {
+        let Some(member) = self.members.get_mut(producer) else {
+            let report = ShutdownReport::default();
+            self.finish(now, id, Outcome::Shutdown(report));
+            return id;
+        };
+        match &mut member.closing {
             Some(closing) if closing.is_over() => {
                 let outcome = Outcome::Shutdown(closing.report);
                 self.finish(now, id, outcome);
@@ -78,13 +104,10 @@ impl Engine {
             // A second call waits with the first; whose grace is shorter wins.
             Some(closing) => closing.waiting.push(id),
             None => {
-                self.closing = Some(Closing {
-                    stage: Stage::Draining,
-                    waiting: vec![id],
-                    goodbyes: 0,
-                    report: ShutdownReport::default(),
-                });
-                self.refuse_waiting(now);
+                let mut closing = Closing::new();
+                closing.waiting.push(id);
+                member.closing = Some(closing);
+                self.refuse_waiting(now, producer);
                 self.close_batches(now);
             }
         }
@@ -93,8 +116,8 @@ impl Engine {
     }
 
     /// Those without a permit, and questions about topics, end at once.
-    fn refuse_waiting(&mut self, now: Now) {
-        for id in self.ops.keys() {
+    fn refuse_waiting(&mut self, now: Now, producer: ProducerId) {
+        for id in self.ops_of(producer) {
             let waits = self.ops.get(id).is_some_and(|op| match &op.kind {
                 Kind::Send(send) => send.state == State::Permit,
                 Kind::Topic(_) => true,
@@ -112,44 +135,47 @@ impl Engine {
 
     /// Goes on when a stage is through. Called at the end of every call.
     pub(crate) fn shutdown_progress(&mut self, now: Now) {
-        let in_flight = self.permits.count() + self.oneway_permits.count();
-        if self.is_at(Stage::Draining) && in_flight == 0 {
-            self.say_goodbye(now);
+        if !self.members.iter().any(|(_, member)| member.is_parting()) {
+            return;
         }
-        let unconfirmed = self.closing.as_ref().map(|closing| closing.goodbyes);
-        if self.is_at(Stage::Goodbye) && unconfirmed == Some(0) {
-            self.close_all(now);
+        for id in self.members.keys() {
+            let is_drained = |member: &Member| member.flushes.live() == 0;
+            if self.stage_of(id) == Some(Stage::Draining)
+                && self.members.get(id).is_some_and(is_drained)
+            {
+                self.say_goodbye(now, id);
+            }
+            let closing = self.closing_of(id);
+            if closing.is_some_and(|c| c.stage == Stage::Goodbye && c.goodbyes == 0) {
+                self.part(now, id);
+            }
         }
-    }
-
-    fn is_at(&self, stage: Stage) -> bool {
-        self.closing
-            .as_ref()
-            .is_some_and(|closing| closing.stage == stage)
     }
 
     /// The time of a stage is over.
     pub(crate) fn shutdown_due(&mut self, now: Now, id: OpId) {
-        let first = self
-            .closing
-            .as_ref()
-            .and_then(|closing| closing.waiting.first());
-        let is_first = first == Some(&id);
-        match self.closing.as_ref().map(|closing| closing.stage) {
-            Some(Stage::Draining) => {
-                self.abandon_all(now);
-                self.say_goodbye(now);
+        let Some(producer) = self.ops.get(id).map(|op| op.producer) else {
+            return;
+        };
+        let Some(closing) = self.closing_of(producer) else {
+            return;
+        };
+        let is_first = closing.waiting.first() == Some(&id);
+        match closing.stage {
+            Stage::Draining => {
+                self.abandon_all(now, producer);
+                self.say_goodbye(now, producer);
             }
             // The time for goodbyes is the first caller's; a second one waits with him.
-            Some(Stage::Goodbye) if is_first => self.close_all(now),
+            Stage::Goodbye if is_first => self.part(now, producer),
             _ => {}
         }
     }
 
-    fn abandon_all(&mut self, now: Now) {
-        self.set_stage(Stage::GivingUp);
-        self.scatter();
-        for id in self.ops.keys() {
+    fn abandon_all(&mut self, now: Now, producer: ProducerId) {
+        self.set_stage(producer, Stage::GivingUp);
+        self.scatter(producer);
+        for id in self.ops_of(producer) {
             let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
                 continue;
             };
@@ -164,11 +190,14 @@ impl Engine {
         }
     }
 
-    /// Tells every connected broker that we go (B.4).
-    fn say_goodbye(&mut self, now: Now) {
-        self.set_stage(Stage::Goodbye);
-        self.stop_upkeep(now);
-        let config = self.config.clone();
+    /// Tells every connected broker that the group goes (B.4).
+    fn say_goodbye(&mut self, now: Now, producer: ProducerId) {
+        self.set_stage(producer, Stage::Goodbye);
+        self.heartbeat_body = self.members.heartbeat();
+        if self.members.iter().all(|(_, member)| member.has_left()) {
+            self.stop_upkeep(now);
+        }
+        let config = self.members.config(producer).clone();
         let header = UnregisterClientRequest {
             client_id: config.client_id.as_str().into(),
             producer_group: Some(config.group.as_str().into()),
@@ -182,18 +211,43 @@ impl Engine {
             let (Link::Ready(conn), true) = (peer.link, peer.is_broker) else {
                 continue;
             };
-            let code = RequestCode::UNREGISTER_CLIENT;
-            self.transmit_request(conn, code, &header, Bytes::new(), Waiter::Unregister);
+            let (code, waiter) = (RequestCode::UNREGISTER_CLIENT, Waiter::Unregister(producer));
+            self.transmit_request(conn, code, &header, Bytes::new(), waiter);
             goodbyes += 1;
         }
         let by = later(now.mono, GOODBYE);
-        let first = self.closing.as_mut().and_then(|closing| {
+        let first = self.closing_of(producer).and_then(|closing| {
             closing.goodbyes = goodbyes;
             closing.waiting.first().copied()
         });
         if let Some(first) = first {
             self.arm_op(first, by);
         }
+    }
+
+    /// A producer is gone; with the last one everything is closed.
+    fn part(&mut self, now: Now, producer: ProducerId) {
+        let is_gone = |(id, member): (ProducerId, &Member)| id == producer || member.is_over();
+        let was_last = self.members.iter().all(is_gone);
+        match was_last {
+            true => self.close_all(now),
+            false => self.end_member(now, producer),
+        }
+    }
+
+    /// Whatever is left of a producer's operations completes.
+    fn end_member(&mut self, now: Now, producer: ProducerId) {
+        self.abandon_all(now, producer);
+        self.set_stage(producer, Stage::Over);
+        self.refuse_waiting(now, producer);
+        let Some(closing) = self.closing_of(producer) else {
+            return;
+        };
+        let report = closing.report;
+        for id in std::mem::take(&mut closing.waiting) {
+            self.finish(now, id, Outcome::Shutdown(report));
+        }
+        self.members.forget_closed();
     }
 
     /// No heartbeat and no new connection from now on: they would make us known again.
@@ -236,26 +290,24 @@ impl Engine {
         self.forget_questions(now, questions);
     }
 
-    pub(crate) fn unregistered(&mut self) {
-        if let Some(closing) = &mut self.closing {
+    pub(crate) fn unregistered(&mut self, producer: ProducerId) {
+        if let Some(closing) = self.closing_of(producer) {
             closing.goodbyes = closing.goodbyes.saturating_sub(1);
         }
     }
 
     /// The end: every operation that is left completes, every connection is closed.
     pub(crate) fn close_all(&mut self, now: Now) {
-        let closing = self.closing.get_or_insert_with(|| Closing {
-            stage: Stage::Draining,
-            waiting: Vec::new(),
-            goodbyes: 0,
-            report: ShutdownReport::default(),
+        let live = self.members.keys().into_iter().filter(|id| {
+            let member = self.members.get(*id);
+            member.is_some_and(|member| !member.is_over())
         });
-        if closing.is_over() {
-            return;
+        let live: Vec<_> = live.collect();
+        for producer in &live {
+            self.abandon_all(now, *producer);
+            self.set_stage(*producer, Stage::Over);
         }
-        self.abandon_all(now);
-        self.set_stage(Stage::Over);
-        self.refuse_waiting(now);
+        self.stop_upkeep(now);
         for conn in self.peers.conns.keys() {
             self.outputs.push_back(Output::Disconnect {
                 conn,
@@ -270,21 +322,30 @@ impl Engine {
         for peer in self.peers.peers.keys() {
             self.forget_peer(now, peer);
         }
-        self.forget_lookups(now);
-        self.poll_at = None;
-        self.heartbeat_at = None;
-        let Some(closing) = &mut self.closing else {
-            return;
-        };
-        let report = closing.report;
-        for id in std::mem::take(&mut closing.waiting) {
-            self.finish(now, id, Outcome::Shutdown(report));
+        for producer in live {
+            self.end_member(now, producer);
         }
     }
 
-    fn set_stage(&mut self, stage: Stage) {
-        if let Some(closing) = &mut self.closing {
-            closing.stage = stage;
+    fn ops_of(&self, producer: ProducerId) -> Vec<OpId> {
+        let ops = self.ops.iter();
+        ops.filter(|(_, op)| op.producer == producer)
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn closing_of(&mut self, producer: ProducerId) -> Option<&mut Closing> {
+        self.members.get_mut(producer)?.closing.as_mut()
+    }
+
+    fn stage_of(&self, producer: ProducerId) -> Option<Stage> {
+        let closing = self.members.get(producer)?.closing.as_ref();
+        closing.map(|closing| closing.stage)
+    }
+
+    fn set_stage(&mut self, producer: ProducerId, stage: Stage) {
+        if let Some(member) = self.members.get_mut(producer) {
+            member.closing.get_or_insert_with(Closing::new).stage = stage;
         }
     }
 }

@@ -8,7 +8,7 @@ use rocketmq_proto::TopicName;
 use crate::dial::DialError;
 use crate::engine::{Accepted, Engine, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
-use crate::io::{Endpoint, Now, OpId, Outcome};
+use crate::io::{Endpoint, Now, OpId, Outcome, ProducerId};
 use crate::op::{Kind, Op, TopicOp, Want};
 use crate::peer::Waiting;
 use crate::publish::Publish;
@@ -17,6 +17,7 @@ impl Engine {
     pub(crate) fn begin_topic(
         &mut self,
         now: Now,
+        producer: ProducerId,
         topic: TopicName,
         timeout: Duration,
         want: Want,
@@ -24,6 +25,7 @@ impl Engine {
         let deadline = later(now.mono, timeout);
         let topic_id = self.routes.topic(&topic, now.mono, &mut self.rng);
         let op = self.ops.insert(Op {
+            producer,
             since: now.mono,
             deadline: Some(deadline),
             timer: None,

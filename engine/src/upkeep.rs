@@ -53,7 +53,7 @@ impl Engine {
 
     /// Goes on with the poll as questions are answered.
     pub(crate) fn poll_next(&mut self, now: Now) {
-        while self.routes.lookups.len() < POLL_WIDTH && self.closing.is_none() {
+        while self.routes.lookups.len() < POLL_WIDTH && !self.is_closing() {
             let Some(topic) = self.routes.polling.pop_front() else {
                 return;
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 
-use rocketmq_engine::driver::{ConnRx, ConnTx, DialJob, Hub, Supervisor, Ticket, Work};
+use rocketmq_engine::driver::{ConnRx, ConnTx, DialJob, Handle, Hub, Supervisor, Ticket, Work};
 use rocketmq_engine::{Config, DialError, Endpoint, Event, Now, ProxyFailure, ProxyRule};
 use rocketmq_proto::{GroupName, UniqueIdSeed};
 
@@ -31,7 +31,7 @@ impl Count {
 
 /// A producer that has just begun to dial its name server.
 struct Dialling {
-    hub: Hub,
+    hub: Handle,
     supervisor: Supervisor,
     job: DialJob,
     _ticket: Ticket,
@@ -49,12 +49,13 @@ fn dialling(change: impl FnOnce(&mut Config)) -> Dialling {
         utc_offset_seconds: 0,
     };
     let (hub, mut supervisor) = Hub::new(config, 1, ids).unwrap();
-    let ticket = hub.publish_queues(Now::system(), "orders").unwrap();
+    let handle = Handle::join(hub.clone(), hub.client_config().clone()).unwrap();
+    let ticket = handle.publish_queues(Now::system(), "orders").unwrap();
     let Work::Dial(job) = supervisor.poll_work(Now::system(), Waker::noop()) else {
         panic!("nothing is dialled");
     };
     Dialling {
-        hub,
+        hub: handle,
         supervisor,
         job,
         _ticket: ticket,

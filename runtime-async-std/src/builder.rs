@@ -7,16 +7,13 @@ use crate::driver::{Driver, supervise};
 use crate::producer::Producer;
 use crate::task::Task;
 
-/// Settings of a producer that is to be started. Made by [`Producer::builder`].
+/// Settings of a producer that is to be started. Made by [`Producer::builder`] and
+/// [`Client::producer`](crate::Client::producer).
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder(Setup);
 
 impl Builder {
-    pub(crate) fn new(group: &str) -> Self {
-        Self(Setup::new(group))
-    }
-
     /// The name servers to ask, as `host:port`; a text may hold several, separated by `;`
     /// (Java: `namesrvAddr`). No default. Replaces what was said before.
     pub fn name_servers<S: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = S>) -> Self {
@@ -72,18 +69,27 @@ impl Builder {
         mut spawner: impl FnMut(Task) + Clone + Send + 'static,
     ) -> Result<Producer, StartError> {
         let (handle, supervisor) = self.0.start()?;
-        let supervision = supervise(supervisor, spawner.clone());
-        spawner(Task::new(supervision));
+        // A producer of a client is served with it.
+        if let Some(supervisor) = supervisor {
+            let supervision = supervise(supervisor, spawner.clone());
+            spawner(Task::new(supervision));
+        }
         Ok(Producer::new(handle))
     }
 
     /// The producer, and the future that is all its tasks: for whoever has an executor that cannot
-    /// spawn, or none at all.
+    /// spawn, or none at all. That of a producer of a client is over at once: the client's serves it.
     ///
     /// # Errors
     /// The first setting that is wrong.
     pub fn into_parts(self) -> Result<(Producer, Driver), StartError> {
         let (handle, supervisor) = self.0.start()?;
         Ok((Producer::new(handle), Driver::new(supervisor)))
+    }
+}
+
+impl From<Setup> for Builder {
+    fn from(setup: Setup) -> Self {
+        Self(setup)
     }
 }

@@ -29,13 +29,15 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(supervisor: Supervisor) -> Self {
+    pub(crate) fn new(supervisor: Option<Supervisor>) -> Self {
         let (spawner, new) = channel();
         let mut tasks = Tasks::default();
-        tasks.push(Task::new(supervise(supervisor, move |task| {
-            // Refused when the driver is gone; then the task is not needed either.
-            drop(spawner.send(task));
-        })));
+        if let Some(supervisor) = supervisor {
+            tasks.push(Task::new(supervise(supervisor, move |task| {
+                // Refused when the driver is gone; then the task is not needed either.
+                drop(spawner.send(task));
+            })));
+        }
         Self { tasks, new }
     }
 }

@@ -51,6 +51,7 @@
 //! looked up on the thread pool of the `blocking` crate, anew for each connection.
 
 mod builder;
+mod client;
 mod driver;
 mod net;
 mod producer;
@@ -58,6 +59,7 @@ pub mod spawn;
 mod task;
 
 pub use builder::Builder;
+pub use client::{Client, ClientBuilder};
 pub use driver::Driver;
 pub use producer::Producer;
 pub use rocketmq_engine as engine;

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use rocketmq_engine::driver::{Handle, asynchronous};
+use rocketmq_engine::driver::{Handle, Setup, asynchronous};
 
 use crate::builder::Builder;
 
@@ -18,7 +18,7 @@ impl Producer {
     /// Begins with the name of the producer group; a wrong one is reported when the [`Builder`] is
     /// started.
     pub fn builder(group: impl AsRef<str>) -> Builder {
-        Builder::new(group.as_ref())
+        Builder::from(Setup::new(group.as_ref()))
     }
 
     pub(crate) fn new(handle: Handle) -> Self {

@@ -4,13 +4,14 @@ use std::io;
 use std::thread::{self, JoinHandle};
 
 use rocketmq_engine::Config;
-use rocketmq_engine::driver::threads::{self, Spawn};
-use rocketmq_engine::driver::{Setup, StartError};
+use rocketmq_engine::driver::threads::{self, Serve, Spawn};
+use rocketmq_engine::driver::{Setup, StartError, Supervisor};
 
 use crate::driver::Driver;
 use crate::producer::Producer;
 
-/// Settings of a producer that is to be started. Made by [`Producer::builder`].
+/// Settings of a producer that is to be started. Made by [`Producer::builder`] and
+/// [`Client::producer`](crate::Client::producer).
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
@@ -19,13 +20,6 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(group: &str) -> Self {
-        Self {
-            setup: Setup::new(group),
-            callback_threads: 4,
-        }
-    }
-
     /// The name servers to ask, as `host:port`; a text may hold several, separated by `;`
     /// (Java: `namesrvAddr`). No default. Replaces what was said before.
     pub fn name_servers<S: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = S>) -> Self {
@@ -54,17 +48,34 @@ impl Builder {
     /// The first setting that is wrong, or that the system refused the thread.
     pub fn start(self) -> Result<Producer, StartError> {
         let (handle, supervisor) = self.setup.start()?;
-        let resolver = format!("rmq-{}-resolve", handle.config().group);
-        let driver = Driver::new(supervisor, resolver).map_err(|error| {
-            StartError::Runtime(format!("the system gave nothing to poll with: {error}"))
-        })?;
-        threads::Producer::start(handle, self.callback_threads, Spawner, || driver.run())
+        let group = handle.config().group.as_str();
+        // A producer of a client is served with it.
+        let io = supervisor.map(|supervisor| serve(supervisor, group));
+        threads::Producer::start(handle, self.callback_threads, Spawner, io.transpose()?)
             .map(Producer::new)
     }
 }
 
+impl From<Setup> for Builder {
+    fn from(setup: Setup) -> Self {
+        Self {
+            setup,
+            callback_threads: 4,
+        }
+    }
+}
+
+/// The work of the thread that serves a producer, or the producers of a client.
+pub(crate) fn serve(supervisor: Supervisor, name: &str) -> Result<Serve, StartError> {
+    let driver = Driver::new(supervisor, format!("rmq-{name}-resolve")).map_err(|error| {
+        StartError::Runtime(format!("the system gave nothing to poll with: {error}"))
+    })?;
+    Ok(Box::new(|| driver.run()))
+}
+
+/// Starts threads of the standard library.
 #[derive(Debug)]
-struct Spawner;
+pub(crate) struct Spawner;
 
 impl Spawn for Spawner {
     fn spawn(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {

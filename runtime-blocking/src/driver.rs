@@ -239,7 +239,7 @@ mod tests {
         let mut setup = Setup::new("panics");
         setup.name_servers(["127.0.0.1:1"]);
         let (handle, supervisor) = setup.start().unwrap();
-        let driver = Driver::new(supervisor, "resolve".into()).unwrap();
+        let driver = Driver::new(supervisor.unwrap(), "resolve".into()).unwrap();
         let mut ticket = handle
             .send(Now::system(), Message::new("orders", "x"), true)
             .unwrap();

@@ -71,6 +71,7 @@
 
 mod bell;
 mod builder;
+mod client;
 mod driver;
 mod link;
 mod net;
@@ -78,6 +79,7 @@ mod producer;
 mod writer;
 
 pub use builder::Builder;
+pub use client::{Client, ClientBuilder};
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
 pub use rocketmq_engine::driver::threads::{Delivery, Events};

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use rocketmq_engine::driver::threads;
+use rocketmq_engine::driver::{Setup, threads};
 
 use crate::builder::Builder;
 
@@ -18,7 +18,7 @@ impl Producer {
     /// Begins with the name of the producer group; a wrong one is reported by
     /// [`Builder::start`].
     pub fn builder(group: impl AsRef<str>) -> Builder {
-        Builder::new(group.as_ref())
+        Builder::from(Setup::new(group.as_ref()))
     }
 
     pub(crate) fn new(face: threads::Producer) -> Self {

@@ -24,11 +24,13 @@
 //! and how long to sleep, one task for each connection reads and writes. Callers need no task.
 
 mod builder;
+mod client;
 mod driver;
 mod net;
 mod producer;
 
 pub use builder::Builder;
+pub use client::{Client, ClientBuilder};
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
 pub use rocketmq_engine::driver::asynchronous::{

@@ -32,11 +32,11 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 /// Starts a producer and the one thread that serves it.
 pub(crate) fn start(setup: Setup) -> std::result::Result<Handle, driver::StartError> {
     let (handle, supervisor) = setup.start()?;
-    thread::spawn(move || run(supervisor));
+    supervisor.map(|supervisor| thread::spawn(move || run(supervisor)));
     Ok(handle)
 }
 
-fn run(mut supervisor: Supervisor) {
+pub(crate) fn run(mut supervisor: Supervisor) {
     let doorbell = Waker::from(Arc::new(Doorbell(thread::current())));
     let mut links: Vec<Link> = Vec::new();
     loop {

@@ -64,6 +64,13 @@ pub(crate) trait Harness: Sized {
         change: impl FnOnce(&mut Config),
     ) -> Result<Self::Producer, String>;
 
+    /// Starts producers of these groups on one client, and lets go of the client.
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String>;
+
     /// Ends the runtime at once, with everything that runs on it.
     fn abort(self);
 }
@@ -279,6 +286,9 @@ macro_rules! suite_in_process {
                 together:
                     two_producers_in_one_process_do_not_meet,
                     producers_on_two_clusters_do_not_meet,
+                    producers_of_one_client_share_its_connections,
+                    the_last_producer_of_a_client_closes_its_connections,
+                    a_group_has_one_producer_on_a_client,
                     a_producer_is_used_from_any_thread;
                 watching:
                     events_tell_what_happens,

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::thread;
 
+use rocketmq_engine::SendErrorKind;
 use rocketmq_proto::RequestCode;
+use rocketmq_testkit::Cluster;
 
 use super::support::{
     PATIENCE, TOPIC, assert_works, bodies, cluster, message, producer, unique_id,
@@ -51,6 +53,68 @@ pub(crate) fn producers_on_two_clusters_do_not_meet<H: Harness>() {
     right.name_server(0).stop();
     assert_works(&to_left, &left);
     to_right.send(message("gone")).unwrap_err();
+}
+
+/// Java: an explicit instance name shares one client instance (PROTOCOL E.3).
+pub(crate) fn producers_of_one_client_share_its_connections<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let producers = on_one_client(&harness, &cluster, &["orders", "bills"]).unwrap();
+    for producer in &producers {
+        producer.send(message("shared")).unwrap();
+    }
+    let broker = cluster.broker(0);
+    let clients = broker.clients();
+    assert_eq!(clients.len(), 1, "one client for both: {clients:?}");
+    let mut groups = clients[0].producer_groups.clone();
+    groups.sort();
+    assert_eq!(groups, ["bills", "orders"]);
+    assert_eq!(
+        producers[0].stats().connections,
+        2,
+        "name server and broker"
+    );
+}
+
+pub(crate) fn the_last_producer_of_a_client_closes_its_connections<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let mut producers = on_one_client(&harness, &cluster, &["orders", "bills"]).unwrap();
+    for producer in &producers {
+        producer.send(message("shared")).unwrap();
+    }
+    let broker = cluster.broker(0);
+    let (first, second) = (producers.remove(0), producers.remove(0));
+    first.shutdown(PATIENCE);
+    let error = first.send(message("too late")).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Closed);
+    assert_eq!(broker.count(RequestCode::UNREGISTER_CLIENT), 1);
+    assert_eq!(
+        broker.clients()[0].producer_groups,
+        ["bills"],
+        "its fellow is still there"
+    );
+    second.send(message("goes on")).unwrap();
+    second.shutdown(PATIENCE);
+    assert_eq!(broker.count(RequestCode::UNREGISTER_CLIENT), 2);
+    assert_eq!(second.stats().connections, 0);
+}
+
+pub(crate) fn a_group_has_one_producer_on_a_client<H: Harness>() {
+    let cluster = cluster(1);
+    let harness = H::new();
+    let refused = on_one_client(&harness, &cluster, &["orders", "orders"]).map(drop);
+    let error = refused.unwrap_err();
+    assert!(error.contains("group = orders"), "{error}");
+    assert!(error.contains("has been created before"), "{error}");
+}
+
+fn on_one_client<H: Harness>(
+    harness: &H,
+    cluster: &Cluster,
+    groups: &[&str],
+) -> Result<Vec<H::Producer>, String> {
+    harness.start_on_one_client(groups, &cluster.name_server_list())
 }
 
 pub(crate) fn a_producer_is_used_from_any_thread<H: Harness>() {

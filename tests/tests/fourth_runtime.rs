@@ -54,6 +54,20 @@ impl Harness for OneLoop {
             .map_err(|error| error.to_string())
     }
 
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        let mut setup = Setup::client();
+        setup.name_servers([name_servers]);
+        let (client, supervisor) = setup.start_client().map_err(|error| error.to_string())?;
+        thread::spawn(move || runtime::run(supervisor));
+        let start = |group: &&str| runtime::start(Setup::on(&client, group)).map(Producer);
+        let started: Result<_, _> = groups.iter().map(start).collect();
+        started.map_err(|error| error.to_string())
+    }
+
     fn abort(self) {}
 }
 

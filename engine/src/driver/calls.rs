@@ -1,10 +1,10 @@
 //! What an application can ask of a producer: the same calls for every runtime.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
-use rocketmq_proto::{Batch, InvalidMessage, Message, TopicName, UniqueId};
+use rocketmq_proto::{Batch, InvalidMessage, Message, TopicName};
 
+use super::handle::Handle;
 use super::hub::Hub;
 use super::ticket::{Slot, Ticket};
 use crate::engine::Rejected;
@@ -12,7 +12,7 @@ use crate::error::SendError;
 use crate::io::{Now, Operation};
 use crate::prepare::Prepared;
 
-impl Hub {
+impl Handle {
     /// Sends a message. Its budget runs from `now`. Without `may_wait` it is refused when there is
     /// no permit at once.
     ///
@@ -20,7 +20,7 @@ impl Hub {
     /// The message breaks a rule, the producer is shut down, or it is full.
     pub fn send(&self, now: Now, message: Message, may_wait: bool) -> Result<Ticket, SendError> {
         let id = || self.next_id(now);
-        let prepared = Prepared::message(&self.0.config, message, id)?;
+        let prepared = Prepared::message(self.config(), message, id)?;
         self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
     }
 
@@ -30,7 +30,7 @@ impl Hub {
     /// As [`send`](Self::send).
     pub fn send_batch(&self, now: Now, batch: Batch, may_wait: bool) -> Result<Ticket, SendError> {
         let id = || self.next_id(now);
-        let prepared = Prepared::batch(&self.0.config, batch, id)?;
+        let prepared = Prepared::batch(self.config(), batch, id)?;
         self.submit(now, Operation::Send(Box::new(prepared)), may_wait)
     }
 
@@ -40,7 +40,7 @@ impl Hub {
     /// As [`send`](Self::send).
     pub fn send_oneway(&self, now: Now, message: Message) -> Result<Ticket, SendError> {
         let id = || self.next_id(now);
-        let prepared = Prepared::message(&self.0.config, message, id)?;
+        let prepared = Prepared::message(self.config(), message, id)?;
         self.submit(now, Operation::Oneway(Box::new(prepared)), true)
     }
 
@@ -50,7 +50,7 @@ impl Hub {
     /// The name breaks a rule, or the producer is shut down.
     pub fn publish_queues(&self, now: Now, topic: impl AsRef<str>) -> Result<Ticket, SendError> {
         let topic = parse(topic)?;
-        let timeout = self.0.config.send_timeout;
+        let timeout = self.config().send_timeout;
         self.submit(now, Operation::PublishQueues { topic, timeout }, true)
     }
 
@@ -60,7 +60,7 @@ impl Hub {
     /// The name breaks a rule, or the producer is shut down.
     pub fn ready(&self, now: Now, topic: impl AsRef<str>) -> Result<Ticket, SendError> {
         let topic = parse(topic)?;
-        let timeout = self.0.config.send_timeout;
+        let timeout = self.config().send_timeout;
         self.submit(now, Operation::Ready { topic, timeout }, true)
     }
 
@@ -81,12 +81,12 @@ impl Hub {
     }
 
     fn submit(&self, now: Now, operation: Operation, may_wait: bool) -> Result<Ticket, SendError> {
-        let slot = Slot::new();
+        let (slot, producer) = (Slot::new(), self.producer());
         let accepted = self.with(|state| {
             let accepted = if may_wait {
-                state.engine.submit(now, operation)
+                state.engine.submit(now, producer, operation)
             } else {
-                state.engine.try_submit(now, operation)
+                state.engine.try_submit(now, producer, operation)
             }
             .map_err(|rejected: Rejected| rejected.error)?;
             if accepted.admitted {
@@ -95,12 +95,7 @@ impl Hub {
             state.keep_slot(accepted.op, slot.clone());
             Ok::<_, SendError>(accepted)
         })?;
-        Ok(Ticket::new(self.clone(), accepted.op, slot))
-    }
-
-    fn next_id(&self, now: Now) -> UniqueId {
-        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.next(now.unix_ms)
+        Ok(Ticket::new(Hub::clone(self), accepted.op, slot))
     }
 }
 

@@ -8,8 +8,9 @@ use rocketmq_proto::Message;
 
 use super::hub::Hub;
 use super::ticket::Ticket;
+use crate::config::{Config, ConfigError};
 use crate::error::SendError;
-use crate::io::Now;
+use crate::io::{Now, Operation, ProducerId};
 
 /// How long a producer whose last handle was dropped goes on with what is under way.
 const LINGER: Duration = Duration::from_secs(5);
@@ -30,12 +31,25 @@ pub struct TryEnqueueError {
 }
 
 #[derive(Debug)]
-struct Last(Hub);
+struct Last {
+    hub: Hub,
+    producer: ProducerId,
+    config: Arc<Config>,
+}
 
 impl Handle {
-    /// The first share.
-    pub fn new(hub: Hub) -> Self {
-        Self(Arc::new(Last(hub)))
+    /// A producer joins a client: its first share.
+    ///
+    /// # Errors
+    /// As [`Engine::join`](crate::Engine::join).
+    pub fn join(hub: Hub, config: Arc<Config>) -> Result<Self, ConfigError> {
+        let now = Now::system();
+        let producer = hub.with(|state| state.engine.join(now, config.clone()))?;
+        Ok(Self(Arc::new(Last {
+            hub,
+            producer,
+            config,
+        })))
     }
 
     /// Sends a message if there is room at once.
@@ -50,19 +64,34 @@ impl Handle {
                 error,
             })
     }
+
+    /// The producer's settings.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.0.config
+    }
+
+    /// Which producer of its client this is.
+    pub fn producer(&self) -> ProducerId {
+        self.0.producer
+    }
 }
 
 impl Deref for Handle {
     type Target = Hub;
 
     fn deref(&self) -> &Hub {
-        &self.0.0
+        &self.0.hub
     }
 }
 
 impl Drop for Last {
     fn drop(&mut self) {
-        // Nobody waits for the outcome; the supervisor sees it through.
-        let _ticket = self.0.shutdown(Now::system(), LINGER);
+        let (now, producer) = (Now::system(), self.producer);
+        self.hub.with(|state| {
+            // Nobody waits for the outcome; the supervisor sees it through.
+            let goodbye = Operation::Shutdown { grace: LINGER };
+            drop(state.engine.submit(now, producer, goodbye));
+            state.engine.forget(producer);
+        });
     }
 }

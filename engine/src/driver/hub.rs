@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rocketmq_proto::{UniqueIdSeed, UniqueIds};
+use rocketmq_proto::{UniqueId, UniqueIdSeed, UniqueIds};
 
 use super::events::Events;
 use super::state::{After, State, guarded};
@@ -16,7 +16,7 @@ use crate::io::{Answer, Ask, CloseCause, ConnId, Endpoint, Input, Now, OpId};
 use crate::name_servers::parse_name_servers;
 use crate::stats::Stats;
 
-/// A producer's engine, shared by its callers and its actors. Cheap to clone.
+/// A client's engine, shared by its producers, their callers and its actors. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hub(pub(super) Arc<Shared>);
 
@@ -28,8 +28,8 @@ pub(super) struct Shared {
 }
 
 impl Hub {
-    /// A producer and the supervisor that a runtime has to serve. Dropping the supervisor ends the
-    /// producer: whatever is under way completes as closed.
+    /// A client and the supervisor that a runtime has to serve. Dropping the supervisor ends the
+    /// client's producers: whatever is under way completes as closed.
     ///
     /// # Errors
     /// [`ConfigError`] names a setting that is out of bounds.
@@ -80,9 +80,14 @@ impl Hub {
         self.lock().engine.name_servers().to_vec()
     }
 
-    /// The settings.
-    pub fn config(&self) -> &Config {
+    /// The settings of the client.
+    pub fn client_config(&self) -> &Arc<Config> {
         &self.0.config
+    }
+
+    pub(super) fn next_id(&self, now: Now) -> UniqueId {
+        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.next(now.unix_ms)
     }
 
     /// The engine's invariants, for tests; see [`Engine::check`].

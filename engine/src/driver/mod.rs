@@ -3,7 +3,7 @@
 //! A [`Hub`] holds the engine behind its one lock. Around it stand actors, each of which waits for
 //! exactly one thing, and none of which does I/O itself:
 //!
-//! * one [`Supervisor`] for each producer says when to dial and how long to sleep;
+//! * one [`Supervisor`] for each client (a producer of its own, or several that share it) says when to dial and how long to sleep;
 //! * one [`ConnTx`] and one [`ConnRx`] for each connection say what to write and take what was read;
 //! * a [`Ticket`] for each operation is where its caller waits.
 //!
@@ -13,6 +13,7 @@
 
 pub mod asynchronous;
 mod calls;
+mod client;
 mod clock;
 mod conn;
 mod events;
@@ -32,6 +33,7 @@ mod tls;
 mod wire;
 mod work;
 
+pub use client::Client;
 pub use conn::{Batch, ConnRx, ConnTx};
 pub use events::Events;
 pub use handle::{Handle, TryEnqueueError};

@@ -1,7 +1,10 @@
 //! From settings to a producer that a runtime only has to serve.
 
+use std::sync::Arc;
+
 use rocketmq_proto::{GroupName, InvalidName};
 
+use super::client::Client;
 use super::handle::Handle;
 use super::hub::Hub;
 use super::local::{default_client_id, entropy, local_ip, unique_id_seed};
@@ -10,10 +13,18 @@ use crate::config::{Config, ConfigError};
 use crate::io::InvalidEndpoint;
 use crate::name_servers::parse_name_servers;
 
-/// The settings of a producer that is to be started: what the builders of all runtimes have in
-/// common. The first thing that is wrong is kept and told at the [start](Self::start).
+/// The group under which a client that has no producer yet keeps its settings; no broker hears it.
+const NO_GROUP: &str = "CLIENT_INNER_PRODUCER";
+
+/// The settings of a producer, or of a client, that is to be started: what the builders of all
+/// runtimes have in common. The first thing that is wrong is kept and told at the
+/// [start](Self::start).
 #[derive(Debug)]
-pub struct Setup(Result<Config, StartError>);
+pub struct Setup {
+    config: Result<Config, StartError>,
+    /// The client that the producer joins; `None` for one of its own.
+    client: Option<Client>,
+}
 
 /// Why a producer cannot be started.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -37,42 +48,82 @@ impl Setup {
     /// Begins with the name of the producer group.
     pub fn new(group: &str) -> Self {
         let group = GroupName::new(group).map_err(StartError::Group);
-        Self(group.map(Config::new))
+        Self {
+            config: group.map(Config::new),
+            client: None,
+        }
+    }
+
+    /// Begins a client that producers will share.
+    pub fn client() -> Self {
+        Self::new(NO_GROUP)
+    }
+
+    /// Begins a producer on a client, with the client's settings.
+    pub fn on(client: &Client, group: &str) -> Self {
+        let group = GroupName::new(group).map_err(StartError::Group);
+        let config = group.map(|group| Config {
+            group,
+            ..client.settings().clone()
+        });
+        Self {
+            config,
+            client: Some(client.clone()),
+        }
     }
 
     /// The name servers, as `host:port`; a text may hold several, separated by `;` (Java:
     /// `namesrvAddr`). Replaces what was said before.
     pub fn name_servers<S: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = S>) {
-        if let Ok(config) = &mut self.0 {
+        if let Ok(config) = &mut self.config {
             match parse_name_servers(addresses) {
                 Ok(servers) => config.name_servers = servers,
-                Err(error) => self.0 = Err(error.into()),
+                Err(error) => self.config = Err(error.into()),
             }
         }
     }
 
     /// Changes any other setting.
     pub fn config(&mut self, change: impl FnOnce(&mut Config)) {
-        if let Ok(config) = &mut self.0 {
+        if let Ok(config) = &mut self.config {
             change(config);
         }
     }
 
-    /// A producer that is served by whoever serves its supervisor. Fills in the client id and the
-    /// seeds; asks nothing of any server.
+    /// A producer, and the supervisor by which it is served, unless it joined a client: whoever
+    /// serves that serves this one as well. Asks nothing of any server.
     ///
     /// # Errors
     /// The first setting that is wrong.
-    pub fn start(self) -> Result<(Handle, Supervisor), StartError> {
-        let mut config = self.0?;
-        let ip = local_ip();
-        if config.client_id.is_empty() {
-            config.client_id = default_client_id(ip);
+    pub fn start(self) -> Result<(Handle, Option<Supervisor>), StartError> {
+        let config = self.config?;
+        if let Some(client) = self.client {
+            let handle = Handle::join(client.hub().clone(), Arc::new(config))?;
+            return Ok((handle, None));
         }
-        let ids = unique_id_seed(ip, config.utc_offset_seconds);
-        let (hub, supervisor) = Hub::new(config, entropy(), ids)?;
-        Ok((Handle::new(hub), supervisor))
+        let (hub, supervisor) = open(config)?;
+        let config = hub.client_config().clone();
+        Ok((Handle::join(hub, config)?, Some(supervisor)))
     }
+
+    /// A client, and the supervisor by which its producers are served.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn start_client(self) -> Result<(Client, Supervisor), StartError> {
+        let (hub, supervisor) = open(self.config?)?;
+        Ok((Client::new(hub), supervisor))
+    }
+}
+
+/// Fills in the client id and the seeds.
+fn open(mut config: Config) -> Result<(Hub, Supervisor), StartError> {
+    let ip = local_ip();
+    if config.client_id.is_empty() {
+        config.client_id = default_client_id(ip);
+    }
+    let ids = unique_id_seed(ip, config.utc_offset_seconds);
+    Ok(Hub::new(config, entropy(), ids)?)
 }
 
 #[cfg(test)]
@@ -83,7 +134,7 @@ mod tests {
     fn a_text_may_hold_several_name_servers() {
         let mut setup = Setup::new("g");
         setup.name_servers(["10.0.0.1:9876; 10.0.0.2:9876;", "http://ns:1"]);
-        let config = setup.0.unwrap();
+        let config = setup.config.unwrap();
         let servers: Vec<_> = config.name_servers.iter().map(|s| s.as_str()).collect();
         assert_eq!(servers, ["10.0.0.1:9876", "10.0.0.2:9876", "ns:1"]);
     }

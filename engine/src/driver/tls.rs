@@ -67,6 +67,11 @@ pub enum TlsConfigError {
 }
 
 impl TlsConfig {
+    /// Whether both come from one [`TlsBuilder::build`].
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client) && self.server_name == other.server_name
+    }
+
     /// Begins: servers are verified, against the roots that are given next.
     pub fn builder() -> TlsBuilder {
         TlsBuilder {

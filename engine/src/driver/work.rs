@@ -96,7 +96,7 @@ impl Drop for Supervisor {
 
 impl DialJob {
     fn new(hub: &Hub, conn: ConnId, target: Endpoint, by: Instant) -> Result<Self, DialError> {
-        let config = hub.config();
+        let config = hub.client_config();
         let rule = config.proxies.iter().find(|rule| rule.matches(&target));
         let wire = wire(config, &target, rule)?.map(Arc::new);
         let to = rule.map_or(target, |rule| rule.proxy().clone());

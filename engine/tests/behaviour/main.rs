@@ -8,4 +8,5 @@ mod name_server_list;
 mod name_servers;
 mod pressure;
 mod rig;
+mod sharing;
 mod tries;

@@ -12,10 +12,14 @@ use rocketmq_engine::proto::{
 };
 use rocketmq_engine::{
     Accepted, Answer, CloseCause, CloseReason, Config, ConnId, DialError, Endpoint, Engine, Event,
-    FrameSeq, Input, Now, OpId, Operation, Outcome, Output, Prepared, SendError, SendReceipt,
+    FrameSeq, Input, Now, OpId, Operation, Outcome, Output, Prepared, ProducerId, SendError,
+    SendReceipt,
 };
 
 pub(crate) const NAME_SERVER: &str = "ns:1";
+
+/// The wall clock at the start.
+const START_MS: u64 = 1_750_000_000_000;
 
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
@@ -23,6 +27,7 @@ pub(crate) struct Rig {
     pub(crate) events: Vec<Event>,
     pub(crate) admitted: Vec<OpId>,
     pub(crate) asked: Vec<OpId>,
+    pub(crate) producer: ProducerId,
     config: Arc<Config>,
     ids: UniqueIds,
     base: Instant,
@@ -48,8 +53,16 @@ impl Rig {
         config.name_servers = vec![Endpoint::new(NAME_SERVER).unwrap()];
         change(&mut config);
         let config = Arc::new(config);
+        let mut engine = Engine::new(config.clone(), 1).unwrap();
+        let base = Instant::now();
+        let start = Now {
+            mono: base,
+            unix_ms: START_MS,
+        };
+        let producer = engine.join(start, config.clone()).unwrap();
         Self {
-            engine: Engine::new(config.clone(), 1).unwrap(),
+            engine,
+            producer,
             closed: Vec::new(),
             events: Vec::new(),
             admitted: Vec::new(),
@@ -61,7 +74,7 @@ impl Rig {
                 hash: 1,
                 utc_offset_seconds: 0,
             }),
-            base: Instant::now(),
+            base,
             now: Duration::ZERO,
             dials: Vec::new(),
             frames: VecDeque::new(),
@@ -97,10 +110,14 @@ impl Rig {
         (rig, conns)
     }
 
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     pub(crate) fn now(&self) -> Now {
         Now {
             mono: self.base + self.now,
-            unix_ms: 1_750_000_000_000 + self.now.as_millis() as u64,
+            unix_ms: START_MS + self.now.as_millis() as u64,
         }
     }
 
@@ -131,9 +148,9 @@ impl Rig {
     ) -> Result<Accepted, SendError> {
         let now = self.now();
         let accepted = if may_wait {
-            self.engine.submit(now, operation)
+            self.engine.submit(now, self.producer, operation)
         } else {
-            self.engine.try_submit(now, operation)
+            self.engine.try_submit(now, self.producer, operation)
         };
         self.drain();
         accepted.map_err(|rejected| rejected.error)

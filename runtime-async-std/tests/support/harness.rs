@@ -8,7 +8,7 @@ use std::task::Context;
 use std::thread::{self, JoinHandle, Thread};
 
 use async_std::task;
-use rocketmq_async_std::{Builder, Config, Driver};
+use rocketmq_async_std::{Builder, Client, Config, Driver, Task};
 
 use crate::asynchronous::{Producer, Spawn};
 use crate::suite::Harness;
@@ -52,6 +52,16 @@ impl Harness for AsyncStd {
             Ok(producer) => Ok(Producer::new(&producer, OnAsyncStd)),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        let tasks = self.0.clone();
+        let spawner = move |work| tasks.lock().unwrap().push(task::spawn(work));
+        on_one_client(groups, name_servers, spawner, &OnAsyncStd)
     }
 
     fn abort(self) {}
@@ -101,6 +111,21 @@ impl Harness for Smol {
         }
     }
 
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        let executor = OnSmol(self.executor.clone());
+        let spawner = executor.clone();
+        on_one_client(
+            groups,
+            name_servers,
+            move |task| spawner.spawn(task),
+            &executor,
+        )
+    }
+
     fn abort(self) {}
 }
 
@@ -135,6 +160,23 @@ impl Harness for Bare {
         Ok(Producer::new(&producer, OnAsyncStd))
     }
 
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        let builder = Client::builder().name_servers([name_servers]);
+        let (client, driver) = builder.into_parts().map_err(|error| error.to_string())?;
+        let stop = self.stop.clone();
+        let thread = thread::spawn(move || drive(driver, &stop));
+        self.threads.lock().unwrap().push(thread);
+        let start = |group| match client.producer(group).into_parts() {
+            Ok((producer, _over_at_once)) => Ok(Producer::new(&producer, OnAsyncStd)),
+            Err(error) => Err(error.to_string()),
+        };
+        groups.iter().map(start).collect()
+    }
+
     fn abort(self) {}
 }
 
@@ -146,6 +188,21 @@ impl Drop for Bare {
             thread.join().unwrap();
         }
     }
+}
+
+fn on_one_client<S: Spawn>(
+    groups: &[&str],
+    name_servers: &str,
+    spawner: impl FnMut(Task) + Clone + Send + 'static,
+    callers: &S,
+) -> Result<Vec<Producer<S>>, String> {
+    let builder = Client::builder().name_servers([name_servers]);
+    let client = builder.start_with(spawner).map_err(|e| e.to_string())?;
+    let start = |group| match client.producer(group).start_with(|_| ()) {
+        Ok(producer) => Ok(Producer::new(&producer, callers.clone())),
+        Err(error) => Err(error.to_string()),
+    };
+    groups.iter().map(start).collect()
 }
 
 /// Polls a driver until it is over or is to be dropped.

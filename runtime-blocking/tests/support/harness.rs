@@ -38,9 +38,18 @@ impl Harness for Threads {
         let builder = rocketmq_blocking::Producer::builder(group)
             .name_servers([name_servers])
             .config(change);
-        let producer = Arc::new(builder.start().map_err(|error| error.to_string())?);
-        self.0.lock().unwrap().push(Arc::downgrade(&producer));
-        Ok(Producer(producer))
+        self.started(builder)
+    }
+
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        let builder = rocketmq_blocking::Client::builder().name_servers([name_servers]);
+        let client = builder.start().map_err(|error| error.to_string())?;
+        let start = |group| self.started(client.producer(group));
+        groups.iter().map(start).collect()
     }
 
     fn abort(self) {
@@ -48,6 +57,14 @@ impl Harness for Threads {
         for producer in producers.iter().filter_map(Weak::upgrade) {
             producer.shutdown(Duration::ZERO);
         }
+    }
+}
+
+impl Threads {
+    fn started(&self, builder: rocketmq_blocking::Builder) -> Result<Producer, String> {
+        let producer = Arc::new(builder.start().map_err(|error| error.to_string())?);
+        self.0.lock().unwrap().push(Arc::downgrade(&producer));
+        Ok(Producer(producer))
     }
 }
 

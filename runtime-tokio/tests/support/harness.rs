@@ -35,6 +35,14 @@ impl Harness for CurrentThread {
         self.0.producer(group, name_servers, change)
     }
 
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        self.0.producers(groups, name_servers)
+    }
+
     fn abort(self) {}
 }
 
@@ -55,6 +63,14 @@ impl Harness for MultiThread {
         change: impl FnOnce(&mut Config),
     ) -> Result<Producer<OnTokio>, String> {
         self.0.producer(group, name_servers, change)
+    }
+
+    fn start_on_one_client(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Self::Producer>, String> {
+        self.0.producers(groups, name_servers)
     }
 
     fn abort(self) {}
@@ -97,6 +113,23 @@ impl Running {
             Ok(producer) => Ok(Producer::new(&producer, spawner)),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+impl Running {
+    fn producers(
+        &self,
+        groups: &[&str],
+        name_servers: &str,
+    ) -> Result<Vec<Producer<OnTokio>>, String> {
+        let builder = rocketmq_tokio::Client::builder().name_servers([name_servers]);
+        let spawner = OnTokio(self.handle.clone());
+        let client = end(&begin(&spawner, builder.start())).map_err(|e| e.to_string())?;
+        let start = |group| match end(&begin(&spawner, client.producer(group).start())) {
+            Ok(producer) => Ok(Producer::new(&producer, spawner.clone())),
+            Err(error) => Err(error.to_string()),
+        };
+        groups.iter().map(start).collect()
     }
 }
 

@@ -39,6 +39,9 @@ pub trait Spawn: fmt::Debug + Send + Sync + 'static {
     fn spawn(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
 }
 
+/// What serves a supervisor until its producers are closed.
+pub type Serve = Box<dyn FnOnce() + Send>;
+
 /// The threads that serve one producer. Dropped with its last handle: they end by themselves then.
 #[derive(Debug)]
 pub(super) struct Crew {
@@ -52,15 +55,14 @@ pub(super) struct Crew {
 struct Caller<'a>(&'a AtomicUsize);
 
 impl Crew {
-    /// `io` serves the producer until it is closed.
     pub(super) fn start(
         config: &Config,
         callback_threads: usize,
         spawn: impl Spawn,
-        io: impl FnOnce() + Send + 'static,
+        io: Option<Serve>,
     ) -> io::Result<Arc<Self>> {
         let name = |role| format!("rmq-{}-{role}", config.group);
-        let io = spawn.spawn(name("io"), Box::new(io))?;
+        let io = io.map(|io| spawn.spawn(name("io"), io)).transpose()?;
         Ok(Arc::new(Self {
             callbacks: Callbacks::new(
                 name("callback"),
@@ -68,7 +70,7 @@ impl Crew {
                 config.max_in_flight,
                 spawn,
             ),
-            io: Mutex::new(Some(io)),
+            io: Mutex::new(io),
             callers: AtomicUsize::new(0),
         }))
     }

@@ -10,7 +10,7 @@ mod delivery;
 mod events;
 mod producer;
 
-pub use crew::{Spawn, writes_through};
+pub use crew::{Serve, Spawn, writes_through};
 pub use delivery::Delivery;
 pub use events::Events;
 pub use producer::Producer;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
-use super::crew::{Crew, Spawn};
+use super::crew::{Crew, Serve, Spawn};
 use super::delivery::Delivery;
 use super::events::Events;
 use crate::config::{Config, ConfigError};
@@ -29,7 +29,7 @@ pub struct Producer {
 impl Producer {
     /// The producer behind a handle, for runtimes; an application takes its runtime's builder. `io`
     /// serves the handle's supervisor until the producer is closed, on a thread of its own named
-    /// `rmq-<group>-io`. Callbacks run on `callback_threads` threads at most, and on one at least,
+    /// `rmq-<group>-io`; `None` for a producer that its client serves. Callbacks run on `callback_threads` threads at most, and on one at least,
     /// named `rmq-<group>-callback`; they are started when there are callbacks.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Producer {
         handle: Handle,
         callback_threads: usize,
         spawn: impl Spawn,
-        io: impl FnOnce() + Send + 'static,
+        io: Option<Serve>,
     ) -> Result<Self, StartError> {
         let crew = Crew::start(handle.config(), callback_threads, spawn, io)
             .map_err(|error| StartError::Runtime(format!("the system gave no thread: {error}")))?;

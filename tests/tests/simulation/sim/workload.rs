@@ -171,9 +171,9 @@ impl World {
         }
         let now = self.moment();
         let accepted = if may_wait {
-            self.engine.submit(now, operation)
+            self.engine.submit(now, self.producer, operation)
         } else {
-            self.engine.try_submit(now, operation)
+            self.engine.try_submit(now, self.producer, operation)
         };
         match accepted {
             Ok(accepted) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocketmq_engine::proto::{TopicName, UniqueIdSeed, UniqueIds};
-use rocketmq_engine::{Answer, Config, Engine, Input, Now, OpId, Operation, Output};
+use rocketmq_engine::{Answer, Config, Engine, Input, Now, OpId, Operation, Output, ProducerId};
 use rocketmq_testkit::{Cluster, ClusterState};
 
 use super::book::Book;
@@ -32,6 +32,7 @@ pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) trace: Trace,
     pub(super) engine: Engine,
+    pub(super) producer: ProducerId,
     pub(super) config: Arc<Config>,
     pub(super) ids: UniqueIds,
     pub(super) cluster: ClusterState,
@@ -94,8 +95,15 @@ impl World {
             })
             .into_state();
         let config = Arc::new(plan.config.clone());
-        let engine = Engine::new(config.clone(), seed).expect("the plan's settings are sound");
+        let mut engine = Engine::new(config.clone(), seed).expect("the plan's settings are sound");
         let base = Instant::now();
+        let start = Now {
+            mono: base,
+            unix_ms: UNIX_START as u64,
+        };
+        let producer = engine
+            .join(start, config.clone())
+            .expect("the first of its name");
         let mut world = Self {
             net: Net::new(&cluster),
             ids: UniqueIds::new(UniqueIdSeed {
@@ -119,6 +127,7 @@ impl World {
             rng,
             trace,
             engine,
+            producer,
             config,
             cluster,
         };

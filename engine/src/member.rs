@@ -1,0 +1,174 @@
+//! The producers that share one client: its connections, routes and permits (PROTOCOL E.3).
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rocketmq_proto::header::HeartbeatData;
+
+use crate::config::{Config, ConfigError};
+use crate::engine::Engine;
+use crate::flush::Flushes;
+use crate::io::{Now, ProducerId};
+use crate::peer::Link;
+use crate::shutdown::Closing;
+use crate::slab::Slab;
+
+/// The producers of a client.
+#[derive(Debug)]
+pub(crate) struct Members {
+    list: Slab<ProducerId, Member>,
+    /// Whether others may yet join: then the last one that leaves does not end the client.
+    held: bool,
+    client: Arc<Config>,
+}
+
+/// One producer: its group, its settings, and what is under way for it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) config: Arc<Config>,
+    pub(crate) flushes: Flushes,
+    pub(crate) closing: Option<Closing>,
+    /// Nobody holds it any more: forgotten as soon as it is closed.
+    forgotten: bool,
+}
+
+impl Engine {
+    /// A producer joins: its group becomes known to every broker that is connected. The settings
+    /// that concern messages may differ from those of the client; those of the client may not.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names a setting that is out of bounds or differs from the client's, or the
+    /// group when a producer of the same name is there already.
+    pub fn join(&mut self, now: Now, config: Arc<Config>) -> Result<ProducerId, ConfigError> {
+        config.validate()?;
+        self.config.check_same_client(&config)?;
+        if self.members.has_group(config.group.as_str()) {
+            return Err(ConfigError {
+                field: "group",
+                value: config.group.to_string(),
+                bound: "has been created before on this client, specify another name please",
+            });
+        }
+        let producer = self.members.list.insert(Member {
+            config,
+            flushes: Flushes::default(),
+            closing: None,
+            forgotten: false,
+        });
+        self.introduce(now);
+        Ok(producer)
+    }
+
+    /// Keeps the client open for others to [join](Self::join) although its last producer leaves, or
+    /// no longer does. It is not held open at the beginning.
+    pub fn hold_open(&mut self, held: bool) {
+        self.members.held = held;
+    }
+
+    /// Whether the client is closed for good: every producer is shut down, and no other may join.
+    pub fn is_closed(&self) -> bool {
+        !self.members.held && self.members.iter().all(|(_, member)| member.is_over())
+    }
+
+    /// Forgets a producer: at once when it is shut down, else as soon as it is.
+    pub fn forget(&mut self, producer: ProducerId) {
+        if let Some(member) = self.members.get_mut(producer) {
+            member.forgotten = true;
+        }
+        self.members.forget_closed();
+    }
+
+    /// Whether no producer is left that takes messages.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.members
+            .iter()
+            .all(|(_, member)| member.closing.is_some())
+    }
+
+    /// Tells every connected broker which groups there are now.
+    pub(crate) fn introduce(&mut self, now: Now) {
+        self.heartbeat_body = self.members.heartbeat();
+        for id in self.peers.peers.keys() {
+            let Some(peer) = self.peers.peers.get(id) else {
+                continue;
+            };
+            if let (Link::Ready(conn), true) = (peer.link, peer.is_broker) {
+                self.send_heartbeat(now, conn);
+            }
+        }
+    }
+}
+
+impl Members {
+    pub(crate) fn new(client: Arc<Config>) -> Self {
+        Self {
+            list: Slab::new(),
+            held: false,
+            client,
+        }
+    }
+
+    pub(crate) fn forget_closed(&mut self) {
+        for id in self.list.keys() {
+            let is_gone = |member: &Member| member.forgotten && member.is_over();
+            if self.list.get(id).is_some_and(is_gone) {
+                self.list.remove(id);
+            }
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ProducerId) -> Option<&mut Member> {
+        self.list.get_mut(id)
+    }
+
+    pub(crate) fn get(&self, id: ProducerId) -> Option<&Member> {
+        self.list.get(id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ProducerId, &Member)> {
+        self.list.iter()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<ProducerId> {
+        self.list.keys()
+    }
+
+    /// The settings of a producer.
+    pub(crate) fn config(&self, id: ProducerId) -> &Arc<Config> {
+        self.list
+            .get(id)
+            .map_or(&self.client, |member| &member.config)
+    }
+
+    fn has_group(&self, group: &str) -> bool {
+        self.iter()
+            .any(|(_, member)| !member.is_over() && member.config.group.as_str() == group)
+    }
+
+    /// The body of a heartbeat: all groups but those that have said goodbye (B.3).
+    pub(crate) fn heartbeat(&self) -> Bytes {
+        let here = self.iter().filter(|(_, member)| !member.has_left());
+        let heartbeat = HeartbeatData {
+            client_id: self.client.client_id.clone(),
+            producer_groups: here.map(|(_, m)| m.config.group.to_string()).collect(),
+        };
+        let mut body = BytesMut::new();
+        heartbeat.encode(&mut body);
+        body.freeze()
+    }
+}
+
+impl Member {
+    pub(crate) fn is_over(&self) -> bool {
+        self.closing.as_ref().is_some_and(Closing::is_over)
+    }
+
+    /// Whether its shutdown is under way.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.closing.is_some() && !self.is_over()
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.closing.as_ref().is_some_and(Closing::has_left)
+    }
+}
