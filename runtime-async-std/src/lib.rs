@@ -1,28 +1,59 @@
 //! A RocketMQ producer on async-std, on smol, or on any other executor.
 //!
+//! On async-std:
+//!
 //! ```no_run
+//! use rocketmq_async_std::{Message, Producer};
 //! use std::time::Duration;
 //!
+//! # #[cfg(any(feature = "async-std", feature = "smol"))]
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     async_std::task::block_on(async {
+//!         let producer = Producer::builder("order-service").name_servers(["127.0.0.1:9876"]).start().await?;
+//!         let message = Message::new("orders", "two apples").tag("created").key("o-42");
+//!         let receipt = producer.send(message).await?;
+//!         println!("{} in {} as {}", receipt.status, receipt.queue, receipt.message_id);
+//!         producer.shutdown(Duration::from_secs(5)).await;
+//!         Ok(())
+//!     })
+//! }
+//! # #[cfg(not(any(feature = "async-std", feature = "smol")))] fn main() {}
+//! ```
+//!
+//! On smol:
+//!
+//! ```no_run
 //! use rocketmq_async_std::{Message, Producer};
+//! use std::time::Duration;
 //!
 //! # #[cfg(any(feature = "async-std", feature = "smol"))]
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let producer = Producer::builder("order-service")
-//!     .name_servers(["127.0.0.1:9876"])
-//!     .start()
-//!     .await?;
-//! let message = Message::new("orders", "{\"id\":42}").tag("created").key("o-42");
-//! let receipt = producer.send(message).await?;
-//! println!("{} is in {} at {}", receipt.message_id, receipt.queue, receipt.queue_offset);
-//! let report = producer.shutdown(Duration::from_secs(5)).await;
-//! assert_eq!(report.abandoned, 0);
-//! # Ok(())
-//! # }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     smol::block_on(async {
+//!         let producer = Producer::builder("order-service").name_servers(["127.0.0.1:9876"]).start().await?;
+//!         let message = Message::new("orders", "two apples").tag("created").key("o-42");
+//!         let receipt = producer.send(message).await?;
+//!         println!("{} in {} as {}", receipt.status, receipt.queue, receipt.message_id);
+//!         producer.shutdown(Duration::from_secs(5)).await;
+//!         Ok(())
+//!     })
+//! }
+//! # #[cfg(not(any(feature = "async-std", feature = "smol")))] fn main() {}
 //! ```
 //!
 //! What a producer does and promises is the engine's, the same on every runtime: see
 //! [`rocketmq_engine`]. This crate moves the bytes: one task for each producer says when to dial
 //! and how long to sleep, one task for each connection reads and writes. Callers need no task.
+//!
+//! # Which crate to take
+//!
+//! | your program | take |
+//! |---|---|
+//! | runs on tokio | `rocketmq-tokio`: no thread of its own |
+//! | runs on async-std, on smol or on another executor | `rocketmq-async-std`: no thread of its own but the reactor's |
+//! | has no async runtime | `rocketmq-blocking`: calls that block, one thread, no executor in its dependencies |
+//!
+//! The words, promises, errors and settings are the same in all three. Take the one that your
+//! program has already: a second runtime costs threads, and every message a hand-over.
 //!
 //! # Which executor
 //!

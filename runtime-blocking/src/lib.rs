@@ -1,26 +1,21 @@
 //! A RocketMQ producer on plain threads: calls that block, and no async runtime anywhere.
 //!
 //! ```no_run
+//! use rocketmq_blocking::{Message, Producer};
 //! use std::time::Duration;
 //!
-//! use rocketmq_blocking::{Message, Producer};
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let producer = Producer::builder("order-service")
-//!     .name_servers(["127.0.0.1:9876"])
-//!     .start()?;
-//! let message = Message::new("orders", "{\"id\":42}").tag("created").key("o-42");
-//! let receipt = producer.send(message)?;
-//! println!("{} is in {} at {}", receipt.message_id, receipt.queue, receipt.queue_offset);
-//! let report = producer.shutdown(Duration::from_secs(5));
-//! assert_eq!(report.abandoned, 0);
-//! # Ok(())
-//! # }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let producer = Producer::builder("order-service").name_servers(["127.0.0.1:9876"]).start()?;
+//!     let message = Message::new("orders", "two apples").tag("created").key("o-42");
+//!     let receipt = producer.send(message)?;
+//!     println!("{} in {} as {}", receipt.status, receipt.queue, receipt.message_id);
+//!     producer.shutdown(Duration::from_secs(5));
+//!     Ok(())
+//! }
 //! ```
 //!
 //! What a producer does and promises is the engine's, the same on every runtime: see
-//! [`rocketmq_engine`]. This crate moves the bytes and parks the callers. Take it for a program that
-//! has no async runtime; where there is one, its own crate saves a thread and a hand-over.
+//! [`rocketmq_engine`]. This crate moves the bytes and parks the callers.
 //!
 //! | call | waits for |
 //! |---|---|
@@ -35,6 +30,17 @@
 //! [`try_enqueue`]: engine::driver::threads::Producer::try_enqueue
 //! [`send_oneway`]: engine::driver::threads::Producer::send_oneway
 //! [`shutdown`]: engine::driver::threads::Producer::shutdown
+//!
+//! # Which crate to take
+//!
+//! | your program | take |
+//! |---|---|
+//! | runs on tokio | `rocketmq-tokio`: no thread of its own |
+//! | runs on async-std, on smol or on another executor | `rocketmq-async-std`: no thread of its own but the reactor's |
+//! | has no async runtime | `rocketmq-blocking`: calls that block, one thread, no executor in its dependencies |
+//!
+//! The words, promises, errors and settings are the same in all three. Take the one that your
+//! program has already: a second runtime costs threads, and every message a hand-over.
 //!
 //! # Threads
 //!

@@ -1,27 +1,34 @@
 //! A RocketMQ producer on the tokio runtime that you already have.
 //!
 //! ```no_run
+//! use rocketmq_tokio::{Message, Producer};
 //! use std::time::Duration;
 //!
-//! use rocketmq_tokio::{Message, Producer};
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let producer = Producer::builder("order-service")
-//!     .name_servers(["127.0.0.1:9876"])
-//!     .start()
-//!     .await?;
-//! let message = Message::new("orders", "{\"id\":42}").tag("created").key("o-42");
-//! let receipt = producer.send(message).await?;
-//! println!("{} is in {} at {}", receipt.message_id, receipt.queue, receipt.queue_offset);
-//! let report = producer.shutdown(Duration::from_secs(5)).await;
-//! assert_eq!(report.abandoned, 0);
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let producer = Producer::builder("order-service").name_servers(["127.0.0.1:9876"]).start().await?;
+//!     let message = Message::new("orders", "two apples").tag("created").key("o-42");
+//!     let receipt = producer.send(message).await?;
+//!     println!("{} in {} as {}", receipt.status, receipt.queue, receipt.message_id);
+//!     producer.shutdown(Duration::from_secs(5)).await;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! What a producer does and promises is the engine's, the same on every runtime: see
 //! [`rocketmq_engine`]. This crate moves the bytes: one task for each producer says when to dial
 //! and how long to sleep, one task for each connection reads and writes. Callers need no task.
+//!
+//! # Which crate to take
+//!
+//! | your program | take |
+//! |---|---|
+//! | runs on tokio | `rocketmq-tokio`: no thread of its own |
+//! | runs on async-std, on smol or on another executor | `rocketmq-async-std`: no thread of its own but the reactor's |
+//! | has no async runtime | `rocketmq-blocking`: calls that block, one thread, no executor in its dependencies |
+//!
+//! The words, promises, errors and settings are the same in all three. Take the one that your
+//! program has already: a second runtime costs threads, and every message a hand-over.
 
 mod builder;
 mod client;

@@ -51,6 +51,43 @@ fn every_example_that_documentation_runs_is_there() {
     assert!(commands > 15, "{commands}");
 }
 
+/// What the README shows for each runtime is what that crate's own documentation compiles.
+#[test]
+fn the_examples_of_the_readme_are_those_of_the_crates() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown: Vec<_> = blocks(&readme, "").collect();
+    let mut compiled = 0;
+    for folder in ["runtime-tokio", "runtime-async-std", "runtime-blocking"] {
+        let lib = fs::read_to_string(root().join(folder).join("src/lib.rs")).unwrap();
+        for block in blocks(&lib, "//!").filter(|block| block.contains("fn main()")) {
+            let here: Vec<_> = shown.iter().filter(|shown| **shown == block).collect();
+            assert_eq!(here.len(), 1, "of {folder}, not in the README:\n{block}");
+            compiled += 1;
+        }
+    }
+    let ignored = readme.matches("```rust,ignore").count();
+    let tokio = 1;
+    assert_eq!(compiled, ignored + tokio, "each is compiled somewhere");
+}
+
+/// The code blocks of Rust in a text, without the lines that rustdoc hides.
+fn blocks<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = String> + 'a {
+    let mut lines = text.lines().map(move |line| {
+        let line = line.strip_prefix(prefix).unwrap_or_default();
+        line.strip_prefix(if prefix.is_empty() { "" } else { " " })
+            .unwrap_or(line)
+    });
+    std::iter::from_fn(move || {
+        lines.find(|line| {
+            let info = line.strip_prefix("```");
+            info.is_some_and(|info| info.starts_with("rust") || info.starts_with("no_run"))
+        })?;
+        let block = lines.by_ref().take_while(|line| !line.starts_with("```"));
+        let shown = block.filter(|line| !line.starts_with("# "));
+        Some(shown.map(|line| format!("{line}\n")).collect())
+    })
+}
+
 fn examples() -> impl Iterator<Item = (&'static str, String)> {
     PACKAGES.into_iter().flat_map(|(package, folder)| {
         let entries = fs::read_dir(root().join(folder).join("examples")).unwrap();
