@@ -127,12 +127,16 @@ impl Engine {
                 send.fallback = Some(Box::new(receipt));
                 self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
             }
-            Ok(receipt) => self.finish(now, id, Outcome::Sent(Box::new(receipt))),
+            Ok(receipt) => {
+                self.try_over(now, id, None);
+                self.finish(now, id, Outcome::Sent(Box::new(receipt)));
+            }
         }
     }
 
     /// A try failed: another one, now or after a pause, or the end (PROTOCOL E.10).
     pub(crate) fn attempt_failed(&mut self, now: Now, id: OpId, failure: AttemptFailure) {
+        self.try_over(now, id, Some(&failure));
         let Some(op) = self.ops.get_mut(id) else {
             return;
         };

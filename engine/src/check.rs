@@ -115,6 +115,7 @@ impl Engine {
                             .any(|asked| number(asked) == Some(*opaque))
                     })
                 }
+                Waiter::Probe(broker) => self.is_probe(broker, request.conn, *opaque),
                 Waiter::Unregister(_) => true,
             };
             if !live || self.peers.conns.get(request.conn).is_none() {
@@ -247,6 +248,7 @@ impl Engine {
         let upkeep = [
             (self.poll_at, Timer::Poll),
             (self.heartbeat_at, Timer::Heartbeat),
+            (self.brokers.timer, Timer::Health),
         ];
         for (at, timer) in ops.chain(peers).chain(lookups).chain(upkeep) {
             if at.is_some_and(|at| entries.binary_search(&(at, timer)).is_err()) {

@@ -8,6 +8,7 @@ use rocketmq_proto::{
 };
 
 use crate::auto_batch::AutoBatch;
+use crate::fault::FaultTolerance;
 use crate::io::Endpoint;
 use crate::proxy::ProxyRule;
 
@@ -89,6 +90,10 @@ pub struct Config {
     pub on_timeout: OnTimeout,
     /// A topic that nobody used for so long is no longer asked for (ours, I 18). Default 10 min.
     pub forget_topic_after: Duration,
+    /// Passing over brokers that are slow or fail (`sendLatencyFaultEnable`, 5.x
+    /// `sendLatencyEnable`). Default `None`: off, as Java. [`FaultTolerance`] has the tables of 4.9
+    /// and of 5.1.4.
+    pub fault_tolerance: Option<FaultTolerance>,
     /// The largest frame, both ways (`com.rocketmq.remoting.frameMaxLength`). Default 16 MiB.
     pub frame_limits: FrameLimits,
     /// Where the local day starts, in seconds east of UTC, for the month in unique ids (D.5).
@@ -195,6 +200,7 @@ impl Config {
             reconnect_max: Duration::from_secs(2),
             on_timeout: OnTimeout::CloseIfSilent,
             forget_topic_after: Duration::from_secs(600),
+            fault_tolerance: None,
             frame_limits: FrameLimits::default(),
             utc_offset_seconds: 0,
             proxies: Vec::new(),
@@ -236,6 +242,7 @@ impl Config {
             reconnect_max,
             on_timeout,
             forget_topic_after,
+            fault_tolerance,
             frame_limits,
             proxies,
         );
@@ -316,6 +323,10 @@ impl Config {
             "must be from 1 KiB to 1 GiB",
         )?;
         self.auto_batch.map_or(Ok(()), |batch| batch.validate())?;
+        let tolerance = self.fault_tolerance.as_ref();
+        if let Some((tolerance, bound)) = tolerance.and_then(|t| Some((t, t.problem()?))) {
+            check(false, "fault_tolerance", format!("{tolerance:?}"), bound)?;
+        }
         at_least_one("max_message_size", self.max_message_size)?;
         at_least_one("max_in_flight", self.max_in_flight)?;
         at_least_one("max_in_flight_bytes", self.max_in_flight_bytes)?;
@@ -367,7 +378,7 @@ mod tests {
     fn each_bound_is_checked_and_its_field_named() {
         assert_eq!(config().validate(), Ok(()));
         type Breakage = (&'static str, fn(&mut Config));
-        let broken: [Breakage; 19] = [
+        let broken: [Breakage; 20] = [
             ("auto_batch.linger", |c| {
                 c.auto_batch = Some(AutoBatch {
                     linger: Duration::from_millis(30_001),
@@ -385,6 +396,13 @@ mod tests {
                     max_held_bytes: 0,
                     ..AutoBatch::default()
                 })
+            }),
+            ("fault_tolerance", |c| {
+                let probe_timeout = Duration::ZERO;
+                c.fault_tolerance = Some(FaultTolerance {
+                    probe_timeout,
+                    ..FaultTolerance::default()
+                });
             }),
             ("create_topic_key", |c| c.create_topic_key.clear()),
             ("retries", |c| c.retries = 101),

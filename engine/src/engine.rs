@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::brokers::Brokers;
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
 use crate::error::SendError;
@@ -20,7 +21,7 @@ use crate::prepare::Prepared;
 use crate::rng::Rng;
 use crate::route::{LookupId, Routes};
 use crate::slab::Slab;
-use crate::stats::Stats;
+use crate::stats::{BrokerStats, Stats};
 
 /// A producer's state and decisions, without I/O, clock, lock or thread (DESIGN 3).
 ///
@@ -31,6 +32,7 @@ pub struct Engine {
     pub(crate) rng: Rng,
     pub(crate) ops: Slab<OpId, Op>,
     pub(crate) peers: Peers,
+    pub(crate) brokers: Brokers,
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) deadlines: Deadlines<Timer>,
@@ -52,6 +54,7 @@ pub struct Engine {
 /// Who a deadline belongs to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Timer {
+    Health,
     Heartbeat,
     Lookup(LookupId),
     Op(OpId),
@@ -91,6 +94,7 @@ impl Engine {
         Ok(Self {
             ops: Slab::new(),
             peers: Peers::new(),
+            brokers: Brokers::default(),
             routes: Routes::new(config.name_servers.clone(), &mut rng),
             pending: Pending::default(),
             deadlines: Deadlines::new(),
@@ -208,6 +212,11 @@ impl Engine {
         }
     }
 
+    /// The numbers of each broker of the routes in use, in the order of their names.
+    pub fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.brokers.stats()
+    }
+
     fn accept(
         &mut self,
         now: Now,
@@ -283,6 +292,7 @@ impl Engine {
                 return;
             };
             match timer {
+                Timer::Health => self.health_due(now),
                 Timer::Heartbeat => self.heartbeat_due(now),
                 Timer::Lookup(lookup) => self.lookup_due(now, lookup),
                 Timer::Op(op) => self.op_due(now, op),
@@ -295,8 +305,10 @@ impl Engine {
     fn tidy(&mut self) {
         let (ops, peers, routes) = (&self.ops, &self.peers.peers, &self.routes.lookups);
         let (poll_at, heartbeat_at) = (self.poll_at, self.heartbeat_at);
+        let health_at = self.brokers.timer;
         self.deadlines.tidy(|at, timer| {
             let armed = match timer {
+                Timer::Health => health_at,
                 Timer::Heartbeat => heartbeat_at,
                 Timer::Lookup(lookup) => routes.get(lookup).and_then(|lookup| lookup.timer),
                 Timer::Op(op) => ops.get(op).and_then(|op| op.timer),

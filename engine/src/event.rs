@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rocketmq_proto::TopicName;
 
@@ -12,6 +13,19 @@ use crate::io::{CloseCause, CloseReason, Endpoint};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A broker failed or was slow and is passed over while others can do
+    /// ([`FaultTolerance`](crate::FaultTolerance)).
+    BrokerIsolated {
+        /// Its name.
+        broker: Arc<str>,
+        /// For how long; zero when it is passed over until it shows that it can be reached.
+        lasting: Duration,
+    },
+    /// A broker that was passed over gets messages again.
+    BrokerReachable {
+        /// Its name.
+        broker: Arc<str>,
+    },
     /// A connection stands.
     Connected {
         /// To this address.
@@ -78,6 +92,13 @@ pub enum DisconnectReason {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BrokerIsolated { broker, lasting } if lasting.is_zero() => {
+                write!(f, "broker {broker} is passed over until it can be reached")
+            }
+            Self::BrokerIsolated { broker, lasting } => {
+                write!(f, "broker {broker} is passed over for {lasting:?}")
+            }
+            Self::BrokerReachable { broker } => write!(f, "broker {broker} gets messages again"),
             Self::Connected { address } => write!(f, "connected to {address}"),
             Self::ConnectFailed { address, error } => {
                 write!(f, "connecting to {address} failed: {error}")

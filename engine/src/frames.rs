@@ -236,6 +236,7 @@ impl Engine {
             Waiter::Lookup(lookup, server) => {
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }
+            Waiter::Probe(broker) => self.probe_answered(now, &broker),
             Waiter::Op(op) => self.send_answered(now, op, conn, answer),
             Waiter::Unregister(producer) => self.unregistered(producer),
         }

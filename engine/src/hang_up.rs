@@ -95,6 +95,7 @@ impl Engine {
                 self.set_state(op, State::Running);
                 self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
             }
+            Waiter::Probe(broker) => self.probe_lost(now, &broker),
             Waiter::Unregister(producer) => self.unregistered(producer),
         }
     }

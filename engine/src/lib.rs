@@ -64,6 +64,7 @@
 
 mod attempt;
 mod auto_batch;
+mod brokers;
 mod check;
 mod complete;
 mod config;
@@ -73,10 +74,12 @@ pub mod driver;
 mod engine;
 mod error;
 mod event;
+mod fault;
 mod flush;
 mod frames;
 mod gather;
 mod hang_up;
+mod health;
 mod io;
 mod link;
 mod lookup;
@@ -110,6 +113,7 @@ pub use dial::{DialError, ProxyFailure, TlsFailure};
 pub use engine::{Accepted, Engine, Rejected};
 pub use error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
 pub use event::{DisconnectReason, Event};
+pub use fault::{FaultRules, FaultTolerance};
 pub use io::{
     Answer, Ask, CloseCause, CloseReason, ConnId, Endpoint, Frame, FrameSeq, Input,
     InvalidEndpoint, Now, OpId, Operation, Outcome, Output, ProducerId,
@@ -119,4 +123,4 @@ pub use proxy::{InvalidProxy, ProxyRule};
 pub use receipt::{SendReceipt, SendStatus};
 pub use rocketmq_proto as proto;
 pub use shutdown::ShutdownReport;
-pub use stats::{Latency, Stats};
+pub use stats::{BrokerStats, Latency, Stats};

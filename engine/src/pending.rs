@@ -1,5 +1,7 @@
 //! The response table: which request waits for which correlation number (PROTOCOL A.6, E.9).
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::io::{ConnId, Endpoint, OpId, ProducerId};
@@ -27,6 +29,8 @@ pub(crate) enum Waiter {
     Heartbeat,
     Lookup(LookupId, Endpoint),
     Op(OpId),
+    /// A question that only wants an answer from this broker.
+    Probe(Arc<str>),
     /// The shutdown: a broker confirms that it forgot us.
     Unregister(ProducerId),
 }

@@ -65,6 +65,12 @@ impl Publish {
         &self.brokers[self.owners[queue] as usize]
     }
 
+    /// The queues of the broker with this index.
+    pub(crate) fn queues_of(&self, broker: usize) -> impl Iterator<Item = usize> {
+        let owners = self.owners.iter().enumerate();
+        owners.filter_map(move |(queue, owner)| (*owner as usize == broker).then_some(queue))
+    }
+
     pub(crate) fn broker_named(&self, name: &str) -> Option<&Broker> {
         self.brokers.iter().find(|broker| &*broker.name == name)
     }

@@ -87,17 +87,8 @@ impl Engine {
         };
         let index = match &send.prepared.target {
             Target::Any => {
-                let Some(topic) = self.routes.topics.get_mut(topic) else {
-                    return;
-                };
-                let avoid = send.attempt.as_ref().map(|attempt| &*attempt.broker);
-                let peers = &self.peers;
-                select::next_queue(publish, &mut topic.counter, avoid, |broker| {
-                    broker
-                        .address
-                        .as_ref()
-                        .is_some_and(|address| !peers.is_doubtful(address))
-                })
+                let avoid = send.attempt.as_ref().map(|attempt| attempt.broker.clone());
+                self.any_queue(now, topic, publish, avoid.as_deref())
             }
             Target::Hash(hash) => select::by_hash(*hash, publish.queues.len()),
             Target::Queue(queue) => {

@@ -258,6 +258,7 @@ impl Engine {
             }
         }
         self.forget_lookups(now);
+        self.stop_probes(now);
         for conn in self.peers.conns.keys() {
             self.close_if_left(now, conn);
         }

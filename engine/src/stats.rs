@@ -1,6 +1,7 @@
 //! The numbers of a producer.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A snapshot of a producer's numbers. Cheap to take; counters run from the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -40,6 +41,30 @@ pub struct Stats {
     pub connections_lost: u64,
     /// How long confirmed sends took, from the call on.
     pub latency: Latency,
+}
+
+/// What is known of one broker's work for this producer, over the tries that went to it. There is one
+/// for each broker of the routes in use; it is dropped with the last route that names the broker.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct BrokerStats {
+    /// The broker's name.
+    pub broker: Arc<str>,
+    /// How long the tries took that it confirmed, each from its own beginning.
+    pub latency: Latency,
+    /// Half of these took no longer; an estimate, at most a quarter too high.
+    pub p50: Duration,
+    /// 99 of 100 took no longer; an estimate likewise.
+    pub p99: Duration,
+    /// Tries that failed: no connection, no answer, a refusal.
+    pub failures: u64,
+    /// Tries that came to it after one that failed, there or elsewhere.
+    pub retries: u64,
+    /// Until when it is passed over ([`FaultTolerance`](crate::FaultTolerance)); may have passed.
+    /// `None` when it never was, or without fault tolerance.
+    pub isolated_until: Option<Instant>,
+    /// Whether its last try or probe says that it can be reached; true without fault tolerance.
+    pub reachable: bool,
 }
 
 /// A summary of durations.

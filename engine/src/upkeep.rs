@@ -20,6 +20,7 @@ impl Engine {
         }
         self.schedule_poll(now);
         self.schedule_heartbeat(now);
+        self.arm_health(now);
     }
 
     fn schedule_poll(&mut self, now: Now) {
@@ -67,6 +68,7 @@ impl Engine {
         self.close_silent(now);
         let masters = self.masters();
         self.clean_offline(now, &masters);
+        self.forget_brokers(now);
         for address in &masters {
             let peer_id = self.peers.at(address);
             if let Some(peer) = self.peers.peers.get_mut(peer_id) {

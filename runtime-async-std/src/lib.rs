@@ -107,8 +107,9 @@ pub use rocketmq_engine::proto::{
     Message, MessageQueue, ResponseCode, SerializeType, TopicName,
 };
 pub use rocketmq_engine::{
-    AttemptFailure, AttemptReport, AttemptTimeout, Certainty, Config, ConfigError, DialError,
-    Endpoint, Event, InvalidEndpoint, InvalidProxy, OnTimeout, ProxyFailure, ProxyRule, Retry,
-    SendError, SendErrorKind, SendReceipt, SendStatus, ShutdownReport, Stats, TlsFailure,
+    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, Config, ConfigError,
+    DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint, InvalidProxy,
+    OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt, SendStatus,
+    ShutdownReport, Stats, TlsFailure,
 };
 pub use task::Task;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
-use rocketmq_engine::{ConfigError, Event, SendError, ShutdownReport, Stats};
+use rocketmq_engine::{BrokerStats, ConfigError, Event, SendError, ShutdownReport, Stats};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 use crate::suite::support::{PATIENCE, thread_waker, wait_for};
@@ -130,6 +130,10 @@ impl<S: Spawn> suite::Producer for Producer<S> {
 
     fn stats(&self) -> Stats {
         self.inner.stats()
+    }
+
+    fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.inner.broker_stats()
     }
 }
 

@@ -19,7 +19,9 @@
 
 use std::time::Duration;
 
-use rocketmq_engine::{Config, ConfigError, Event, SendError, SendReceipt, ShutdownReport, Stats};
+use rocketmq_engine::{
+    BrokerStats, Config, ConfigError, Event, SendError, SendReceipt, ShutdownReport, Stats,
+};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 pub(crate) mod support;
@@ -32,6 +34,7 @@ pub(crate) mod connections;
 #[cfg(feature = "tls")]
 pub(crate) mod encrypted;
 pub(crate) mod ending;
+pub(crate) mod fault;
 pub(crate) mod gathering;
 pub(crate) mod name_server_list;
 pub(crate) mod name_servers;
@@ -103,6 +106,7 @@ pub(crate) trait Producer: Clone + Send + 'static {
     fn shutdown(&self, grace: Duration) -> ShutdownReport;
     fn events(&self) -> Self::Events;
     fn stats(&self) -> Stats;
+    fn broker_stats(&self) -> Vec<BrokerStats>;
 }
 
 /// A send under way. Waiting for it needs no runtime: it must end when that is gone as well.
@@ -225,6 +229,11 @@ macro_rules! suite_in_process {
                     a_send_that_waits_for_a_silent_one_goes_on_with_the_new_list,
                     a_wrong_list_is_refused_and_the_old_one_stays,
                     a_host_name_is_looked_up_at_each_connect;
+                fault:
+                    a_slow_broker_is_passed_over_and_that_is_told,
+                    with_every_broker_isolated_messages_still_go_out,
+                    a_broker_that_failed_is_probed_and_told_to_be_back,
+                    each_broker_has_numbers_of_its_own;
                 name_servers:
                     one_that_refuses_is_passed_over,
                     one_that_never_answers_is_passed_over,

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_engine::driver::{self, Handle, Setup, Ticket, park_until};
-use rocketmq_engine::{Config, ConfigError, Event, Now, Outcome, SendError, ShutdownReport, Stats};
+use rocketmq_engine::{
+    BrokerStats, Config, ConfigError, Event, Now, Outcome, SendError, ShutdownReport, Stats,
+};
 use rocketmq_proto::{Batch, Message, MessageQueue};
 
 #[path = "../examples/fourth_runtime.rs"]
@@ -150,6 +152,10 @@ impl suite::Producer for Producer {
 
     fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.0.broker_stats()
     }
 }
 

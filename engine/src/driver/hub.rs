@@ -14,7 +14,7 @@ use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::io::{Answer, Ask, CloseCause, ConnId, Endpoint, Input, Now, OpId};
 use crate::name_servers::parse_name_servers;
-use crate::stats::Stats;
+use crate::stats::{BrokerStats, Stats};
 
 /// A client's engine, shared by its producers, their callers and its actors. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -78,6 +78,11 @@ impl Hub {
     /// The name servers that are asked now.
     pub fn name_servers(&self) -> Vec<Endpoint> {
         self.lock().engine.name_servers().to_vec()
+    }
+
+    /// The numbers of each broker.
+    pub fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.lock().engine.broker_stats()
     }
 
     /// The settings of the client.

@@ -4,6 +4,7 @@ mod answers;
 mod auto_batch;
 mod connections;
 mod ending;
+mod fault;
 mod name_server_list;
 mod name_servers;
 mod pressure;

@@ -263,7 +263,12 @@ impl Rig {
 
     /// Answers a send as a broker that stored it.
     pub(crate) fn confirm(&mut self, request: &Sent) {
-        let answer = RemotingCommand::response(request.command.opaque, ResponseCode::SUCCESS, None);
+        self.confirm_as(request, ResponseCode::SUCCESS);
+    }
+
+    /// The same with a status of its own.
+    pub(crate) fn confirm_as(&mut self, request: &Sent, status: ResponseCode) {
+        let answer = RemotingCommand::response(request.command.opaque, status, None);
         let answer = answer.with_fields(&SendMessageResponse {
             msg_id: "0A00000100002A9F0000000000000000".into(),
             queue_id: 0,

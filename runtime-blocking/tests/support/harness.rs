@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rocketmq_blocking::proto::{Batch, Message, MessageQueue};
 use rocketmq_blocking::{
-    Config, ConfigError, Delivery, Event, SendError, SendErrorKind, ShutdownReport, Stats,
-    TryEnqueueError,
+    BrokerStats, Config, ConfigError, Delivery, Event, SendError, SendErrorKind, ShutdownReport,
+    Stats, TryEnqueueError,
 };
 
 use crate::suite::support::eventually;
@@ -170,6 +170,10 @@ impl suite::Producer for Producer {
 
     fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.0.broker_stats()
     }
 }
 

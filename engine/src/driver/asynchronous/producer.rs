@@ -12,7 +12,7 @@ use super::futures::{
 use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, TryEnqueueError};
 use crate::io::{Endpoint, Now};
-use crate::stats::Stats;
+use crate::stats::{BrokerStats, Stats};
 
 /// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely.
 ///
@@ -141,6 +141,12 @@ impl Producer {
     /// The name servers that are asked now: those configured, set or discovered last.
     pub fn name_servers(&self) -> Vec<Endpoint> {
         self.handle.name_servers()
+    }
+
+    /// The numbers of each broker now: how long it took, how often it failed, whether it is passed
+    /// over. One for each broker of the routes in use, in the order of their names.
+    pub fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.handle.broker_stats()
     }
 
     /// The producer's settings.

@@ -14,7 +14,7 @@ use crate::error::SendError;
 use crate::io::{Endpoint, Now, Outcome};
 use crate::receipt::SendReceipt;
 use crate::shutdown::ShutdownReport;
-use crate::stats::Stats;
+use crate::stats::{BrokerStats, Stats};
 
 /// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely among threads.
 ///
@@ -127,6 +127,12 @@ impl Producer {
     /// The producer's numbers now.
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// The numbers of each broker now: how long it took, how often it failed, whether it is passed
+    /// over. One for each broker of the routes in use, in the order of their names.
+    pub fn broker_stats(&self) -> Vec<BrokerStats> {
+        self.handle.broker_stats()
     }
 
     /// Callbacks of [`Delivery::on_done`] that panicked so far.

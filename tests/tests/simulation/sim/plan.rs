@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
-use rocketmq_engine::{AttemptTimeout, AutoBatch, Config, Endpoint, OnTimeout, Retry};
+use rocketmq_engine::{
+    AttemptTimeout, AutoBatch, Config, Endpoint, FaultTolerance, OnTimeout, Retry,
+};
 use rocketmq_testkit::Flavour;
 
 use super::rng::Rng;
@@ -157,6 +159,11 @@ fn draw_config(rng: &mut Rng, name_servers: usize) -> Config {
     config.max_in_flight = rng.pick(&[1, 3, 10, 1_000]);
     config.max_in_flight_bytes = rng.pick(&[300, 2_000, 1_000_000]);
     config.max_oneway = rng.pick(&[1, 5, 1_000]);
+    config.fault_tolerance = match rng.below(4) {
+        0 => Some(FaultTolerance::v4_9()),
+        1 => Some(FaultTolerance::v5_1()),
+        _ => None,
+    };
     config.compress_over = rng.pick(&[None, Some(64), Some(4096)]);
     config.default_topic_queues = rng.within(1, 5) as i32;
     config.auto_batch = rng.chance(400).then(|| AutoBatch {
