@@ -129,7 +129,7 @@ impl Engine {
             }
             Ok(receipt) => {
                 self.try_over(now, id, None);
-                self.finish(now, id, Outcome::Sent(Box::new(receipt)));
+                self.confirmed(now, id, Box::new(receipt));
             }
         }
     }
@@ -185,7 +185,7 @@ impl Engine {
         let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
         let Some(send) = op.as_send_mut() else { return };
         if let Some(receipt) = send.fallback.take() {
-            return self.finish(now, id, Outcome::Sent(receipt));
+            return self.confirmed(now, id, receipt);
         }
         let certainty = send.certainty();
         let failures = std::mem::take(&mut send.failures);

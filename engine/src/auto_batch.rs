@@ -93,7 +93,7 @@ impl BatchKey {
         let queue = match message.placement() {
             Placement::Any => None,
             Placement::Queue(queue) => Some((queue.broker.clone(), queue.id)),
-            Placement::Hash(_) | Placement::Select(_) => return None,
+            Placement::Hash(_) | Placement::Random | Placement::Select(_) => return None,
         };
         if message.own_timeout().is_some() || message.topic().starts_with(topic::RETRY_PREFIX) {
             return None;
@@ -157,6 +157,7 @@ mod tests {
             ("request", with(property::CORRELATION_ID, "id")),
             ("reply", with(property::MSG_TYPE, "reply")),
             ("hash", message().by("key")),
+            ("chance", message().at_random()),
             ("closure", message().select(|_, _| None)),
         ];
         for (what, message) in rows {

@@ -21,6 +21,7 @@ impl Engine {
         self.check_gathering()?;
         self.check_ops()?;
         self.check_pending()?;
+        self.check_requests()?;
         self.check_links()?;
         self.check_routes()?;
         self.check_waits()?;
@@ -138,6 +139,17 @@ impl Engine {
         Ok(())
     }
 
+    /// Whoever is to get a reply lives.
+    fn check_requests(&self) -> Result<(), String> {
+        for (correlation, op) in self.requests.iter() {
+            let send = self.ops.get(*op).and_then(Op::as_send);
+            if send.and_then(|send| send.prepared.correlation) != Some(*correlation) {
+                return Err(format!("nobody waits for the reply to {correlation}"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_links(&self) -> Result<(), String> {
         for (id, conn) in self.peers.conns.iter() {
             let link = self.peers.peers.get(conn.peer).map(|peer| peer.link);
@@ -145,7 +157,7 @@ impl Engine {
             if !is_its_peers && !conn.leaving {
                 return Err(format!("{id} belongs to nobody: {conn:?}"));
             }
-            if conn.leaving && conn.pending == 0 && conn.unwritten.is_empty() {
+            if conn.leaving && conn.is_idle() {
                 return Err(format!("{id} stays although nothing keeps it"));
             }
             if conn.flushed > conn.sent {

@@ -61,6 +61,9 @@ impl Engine {
         let Kind::Send(send) = &op.kind else {
             return Some(op);
         };
+        if let Some(correlation) = send.prepared.correlation {
+            self.requests.forget(correlation, id);
+        }
         if let State::InFlight { conn, opaque, .. } = send.state {
             self.forget_request(conn, opaque);
         }
@@ -106,11 +109,16 @@ impl Engine {
                     .latency
                     .add(now.mono.saturating_duration_since(op.since));
             }
+            Outcome::Replied(_) => {
+                stats.sent += 1;
+                stats.replied += 1;
+            }
             Outcome::Done => stats.sent_oneway += 1,
             Outcome::Failed(error) => match error.certainty() {
                 Certainty::NotSent => stats.failed_not_sent += 1,
                 Certainty::Rejected => stats.failed_rejected += 1,
                 Certainty::Unknown => stats.failed_unknown += 1,
+                Certainty::Stored => stats.failed_stored += 1,
             },
             Outcome::Queues(_) | Outcome::Shutdown(_) => {}
         }

@@ -18,6 +18,7 @@ use crate::peer::{PeerId, Peers};
 use crate::pending::Pending;
 use crate::permits::Permits;
 use crate::prepare::Prepared;
+use crate::request::Requests;
 use crate::rng::Rng;
 use crate::route::{LookupId, Routes};
 use crate::slab::Slab;
@@ -35,6 +36,7 @@ pub struct Engine {
     pub(crate) brokers: Brokers,
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
+    pub(crate) requests: Requests,
     pub(crate) deadlines: Deadlines<Timer>,
     pub(crate) permits: Permits,
     pub(crate) oneway_permits: Permits,
@@ -97,6 +99,7 @@ impl Engine {
             brokers: Brokers::default(),
             routes: Routes::new(config.name_servers.clone(), &mut rng),
             pending: Pending::default(),
+            requests: Requests::default(),
             deadlines: Deadlines::new(),
             permits: Permits::new(config.max_in_flight, config.max_in_flight_bytes),
             oneway_permits: Permits::new(config.max_oneway, config.max_in_flight_bytes),

@@ -21,6 +21,8 @@ pub enum Certainty {
     Rejected,
     /// It was written and no answer came: it may be stored.
     Unknown,
+    /// A broker confirmed it; what failed came after that (a request without a reply).
+    Stored,
 }
 
 /// What kind of failure ended an operation.
@@ -39,6 +41,9 @@ pub enum SendErrorKind {
     Full,
     /// No name server answered.
     NameServer,
+    /// A request was stored, but its reply did not come in time, or cannot be read (PROTOCOL G.3;
+    /// Java: 10006).
+    NoReply,
     /// The name servers know no queue to send this topic to.
     NoRoute,
     /// The closure that chooses a queue panicked, or chose none.
@@ -215,12 +220,13 @@ impl SendError {
     }
 
     /// Whether sending the same message again later may succeed. With [`Certainty::Unknown`] it may
-    /// then be stored twice.
+    /// then be stored twice, with [`Certainty::Stored`] it is.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             SendErrorKind::Connection
             | SendErrorKind::Full
             | SendErrorKind::NameServer
+            | SendErrorKind::NoReply
             | SendErrorKind::NoRoute
             | SendErrorKind::Timeout => true,
             SendErrorKind::Broker => self.0.code.is_none_or(|code| {
@@ -234,7 +240,7 @@ impl SendError {
 
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == SendErrorKind::Timeout
+        matches!(self.0.kind, SendErrorKind::NoReply | SendErrorKind::Timeout)
     }
 }
 

@@ -62,6 +62,13 @@ pub enum Event {
         /// The new one, in the order of asking.
         servers: Arc<[Endpoint]>,
     },
+    /// A reply came for a request that nobody waits for (any more) (PROTOCOL G.3).
+    UnmatchedReply {
+        /// Pushed by the broker at this address.
+        address: Endpoint,
+        /// What the reply names as its request.
+        correlation_id: String,
+    },
     /// A topic's queues changed, or became known.
     RouteChanged {
         /// The topic.
@@ -126,6 +133,13 @@ impl fmt::Display for Event {
                 let servers: Vec<_> = servers.iter().map(Endpoint::as_str).collect();
                 write!(f, "the name servers are now {}", servers.join(", "))
             }
+            Self::UnmatchedReply {
+                address,
+                correlation_id,
+            } => write!(
+                f,
+                "{address} pushed a reply to request {correlation_id}, for which nobody waits"
+            ),
             Self::RouteChanged {
                 topic,
                 epoch,

@@ -44,10 +44,10 @@ impl Engine {
             batch: Some(prepared.batch),
             broker_name: Some(Cow::Borrowed(&*attempt.broker)),
         };
-        let code = if prepared.batch {
-            RequestCode::SEND_BATCH_MESSAGE
-        } else {
-            RequestCode::SEND_MESSAGE_V2
+        let code = match (prepared.batch, prepared.reply) {
+            (true, _) => RequestCode::SEND_BATCH_MESSAGE,
+            (false, true) => RequestCode::SEND_REPLY_MESSAGE_V2,
+            (false, false) => RequestCode::SEND_MESSAGE_V2,
         };
         let body = prepared.body.clone();
         let opaque = self.pending.next_opaque();
@@ -214,7 +214,7 @@ impl Engine {
         if command.flags.is_response() {
             self.answer_received(now, conn, frame, &command);
         } else {
-            self.server_request(now, conn, &command);
+            self.server_request(now, conn, frame, &command);
         }
     }
 
@@ -245,6 +245,10 @@ impl Engine {
 
     /// An answer that nobody waits for: counted, told, dropped (PROTOCOL A.6).
     fn unmatched(&mut self, conn: ConnId, opaque: i32) {
+        let link = self.peers.conns.get_mut(conn);
+        if link.is_some_and(|link| link.overtaken.take(opaque)) {
+            return;
+        }
         self.stats.late_replies += 1;
         if let Some(address) = self.peers.address_of(conn) {
             let event = Event::LateReply {

@@ -124,7 +124,7 @@ impl Engine {
         let Some(link) = self.peers.conns.get(conn) else {
             return;
         };
-        if link.leaving && link.pending == 0 && link.unwritten.is_empty() {
+        if link.leaving && link.is_idle() {
             self.disconnect(now, conn, CloseReason::GoneAway);
         }
     }

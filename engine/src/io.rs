@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rocketmq_proto::{Message, MessageQueue, TopicName};
+use rocketmq_proto::{
+    MAX_DECOMPRESSED_LEN, Message, MessageQueue, StoredMessage, SysFlag, TopicName, body_crc,
+};
 
 use crate::dial::{DialError, TlsFailure};
-use crate::error::{Certainty, SendError};
+use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
@@ -70,7 +72,9 @@ pub enum Operation {
         /// The budget of the call.
         timeout: Duration,
     },
-    /// Sends and waits for the broker's answer. [`Outcome::Sent`].
+    /// Sends and waits for the broker's answer. [`Outcome::Sent`]. With a message that was
+    /// [prepared as a request](Prepared::request) it waits for the reply as well:
+    /// [`Outcome::Replied`].
     Send(Box<Prepared>),
     /// Stops admitting, drains for at most `grace`, says goodbye, closes. [`Outcome::Shutdown`].
     Shutdown {
@@ -199,6 +203,9 @@ pub enum Outcome {
     Failed(SendError),
     /// The queues a topic can be sent to, in the order of PROTOCOL C.4.
     Queues(Arc<[MessageQueue]>),
+    /// A request got its reply. Read it with [`into_reply`](Self::into_reply): the body is as it
+    /// came, compressed perhaps.
+    Replied(Box<StoredMessage>),
     /// A broker confirmed the message.
     Sent(Box<SendReceipt>),
     /// The producer is closed.
@@ -275,6 +282,19 @@ impl Outcome {
         }
     }
 
+    /// The outcome of a request: the reply as its sender made it. Inflates the body, so call it where
+    /// that may take its time.
+    ///
+    /// # Errors
+    /// What the request failed with, or that the reply's body cannot be inflated to at most 64 MiB.
+    pub fn into_reply(self) -> Result<StoredMessage, SendError> {
+        match self {
+            Self::Failed(error) => Err(error),
+            Self::Replied(reply) => inflated(*reply),
+            _ => Err(SendError::closed(Certainty::Unknown)),
+        }
+    }
+
     /// The outcome of a shutdown.
     pub fn into_report(self) -> ShutdownReport {
         match self {
@@ -282,6 +302,17 @@ impl Outcome {
             _ => ShutdownReport::default(),
         }
     }
+}
+
+fn inflated(mut reply: StoredMessage) -> Result<StoredMessage, SendError> {
+    let body = reply.decompressed_body(MAX_DECOMPRESSED_LEN);
+    reply.body = body.map_err(|error| {
+        let text = format!("a reply came, but its body cannot be read: {error}");
+        SendError::new(SendErrorKind::NoReply, Certainty::Stored, text)
+    })?;
+    reply.sys_flag = reply.sys_flag.without(SysFlag::COMPRESSED);
+    reply.body_crc = body_crc(&reply.body);
+    Ok(reply)
 }
 
 impl Endpoint {

@@ -117,8 +117,13 @@ impl Engine {
                 }));
                 topic.publish = Some(Arc::new(publish));
             }
+            topic.clusters = clusters_of(&route);
             // A default topic's route is not the topic's own: the next answer is always news.
             topic.route = (!fallback).then_some(route);
+        }
+        let (topic_id, wants_replies) = (lookup.topic, topic.wants_replies);
+        if wants_replies {
+            self.open_for_replies(now, topic_id);
         }
         self.end_lookup(now, id, Some(()));
     }
@@ -198,4 +203,13 @@ impl Engine {
             _ => {}
         }
     }
+}
+
+/// The clusters that a topic's brokers name, each once.
+fn clusters_of(route: &TopicRoute) -> Arc<[String]> {
+    let mut clusters: Vec<_> = route.brokers.iter().map(|b| b.cluster.clone()).collect();
+    clusters.sort_unstable();
+    clusters.dedup();
+    clusters.retain(|cluster| !cluster.is_empty());
+    clusters.into()
 }

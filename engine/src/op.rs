@@ -63,7 +63,7 @@ pub(crate) struct Send {
     pub(crate) tries: u32,
     /// The try that is under way, or was last.
     pub(crate) attempt: Option<Attempt>,
-    /// The queue that its closure chose: asked once, used for all tries (PROTOCOL F.3).
+    /// The queue that its closure, or chance, chose: asked once, used for all tries (PROTOCOL F.3).
     pub(crate) chosen: Option<usize>,
     /// Whether GO_AWAY was answered once already in this try (E.13).
     pub(crate) gone_away: bool,
@@ -96,6 +96,8 @@ pub(crate) struct Attempt {
 pub(crate) enum State {
     /// The application's choice of a queue.
     Asking,
+    /// The reply to a request that a broker confirmed.
+    AwaitingReply,
     /// The end of the batch that carries it.
     Batched(OpId),
     /// A connection to its broker.

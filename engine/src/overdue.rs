@@ -44,6 +44,7 @@ impl Engine {
             } => {
                 self.reply_overdue(now, id, conn, opaque, seq, since);
             }
+            State::AwaitingReply => self.reply_missing(now, id),
             State::Batched(_) => {}
             State::Gathered => self.gathered_due(now, id),
             State::Pausing => self.find_route(now, id),
@@ -137,7 +138,7 @@ impl Engine {
 
     /// A try is over and its frame may still wait for the socket: it keeps a permit as long as it
     /// does, or a socket that takes little would let frames pile up without bound.
-    fn hold_for_frame(&mut self, now: Now, id: OpId, conn: ConnId, seq: FrameSeq) {
+    pub(crate) fn hold_for_frame(&mut self, now: Now, id: OpId, conn: ConnId, seq: FrameSeq) {
         let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
             return;
         };

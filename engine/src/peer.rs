@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::dial::DialError;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
+use crate::request::Overtaken;
 use crate::route::LookupId;
 use crate::slab::{Slab, id};
 
@@ -82,6 +83,8 @@ pub(crate) struct Conn {
     pub(crate) stuck: VecDeque<(FrameSeq, usize, bool)>,
     /// Oneway sends whose frames are not known to be written.
     pub(crate) unwritten: VecDeque<(FrameSeq, OpId)>,
+    /// Answers that come after the reply to their request, and concern nobody.
+    pub(crate) overtaken: Overtaken,
 }
 
 /// All peers and connections.
@@ -169,7 +172,13 @@ impl Conn {
             answers: VecDeque::new(),
             stuck: VecDeque::new(),
             unwritten: VecDeque::new(),
+            overtaken: Overtaken::default(),
         }
+    }
+
+    /// Whether nothing is owed on it any more, either way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending == 0 && self.unwritten.is_empty() && self.answers.is_empty()
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{
-    Batch, BatchError, BatchMember, Message, MessageQueue, Placement, SysFlag, TopicName, UniqueId,
-    compress, property, topic,
+    Batch, BatchError, BatchMember, InvalidMessage, Message, MessageQueue, Placement, SysFlag,
+    TopicName, UniqueId, compress, property, topic,
 };
 
 use crate::auto_batch::BatchKey;
 use crate::config::Config;
+use crate::correlation::CorrelationId;
 use crate::error::SendError;
 
 /// A message, or a batch, ready to be sent as often as it takes: a try adds only queue, broker,
@@ -28,6 +29,10 @@ pub struct Prepared {
     pub(crate) body: Bytes,
     pub(crate) message_id: String,
     pub(crate) batch: bool,
+    /// Whether it is the reply to a request: such go under a code of their own (PROTOCOL B.2).
+    pub(crate) reply: bool,
+    /// What a request's reply will name; `None` for anything else.
+    pub(crate) correlation: Option<CorrelationId>,
     pub(crate) reconsume_times: i32,
     pub(crate) max_reconsume_times: Option<i32>,
     /// Whom it may share a frame with; `None` when it has to have one for itself.
@@ -43,6 +48,8 @@ pub(crate) enum Target {
     Hash(i32),
     /// This one.
     Queue(MessageQueue),
+    /// One taken at random, once.
+    Random,
     /// The one that the message's closure chooses.
     Select(Box<Message>),
 }
@@ -88,11 +95,43 @@ impl Prepared {
             body,
             message_id,
             batch: false,
+            reply: message.is_reply(),
+            correlation: None,
             reconsume_times: reconsume_times.unwrap_or(0),
             max_reconsume_times,
             key,
             properties: std::mem::take(message.properties_mut()).into_wire(),
         })
+    }
+
+    /// Checks and prepares a request, to which a consumer is to reply within `timeout`: marks it with
+    /// its correlation id, whom to reply to, and the timeout in whole milliseconds (PROTOCOL G.3).
+    ///
+    /// A second request with an id that is under way takes the reply from the first: draw 122 random
+    /// bits for each.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub fn request(
+        config: &Config,
+        mut message: Message,
+        timeout: Duration,
+        correlation: CorrelationId,
+        unique_id: impl FnOnce() -> UniqueId,
+    ) -> Result<Self, SendError> {
+        let ttl = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let marks = [
+            (property::CORRELATION_ID, correlation.to_string()),
+            (property::REPLY_TO_CLIENT, config.client_id.clone()),
+            (property::TTL, ttl.to_string()),
+        ];
+        for (name, value) in marks {
+            let set = message.properties_mut().set(name, &value);
+            set.map_err(InvalidMessage::from)?;
+        }
+        let mut prepared = Self::message(config, message.timeout(timeout), unique_id)?;
+        prepared.correlation = Some(correlation);
+        Ok(prepared)
     }
 
     /// Checks and prepares a batch: each member gets its own unique id, the batch as such none
@@ -124,6 +163,8 @@ impl Prepared {
             body: body.freeze(),
             message_id,
             batch: true,
+            reply: false,
+            correlation: None,
             reconsume_times: 0,
             max_reconsume_times: None,
             key: None,
@@ -162,6 +203,8 @@ impl Prepared {
             body: body.freeze(),
             message_id,
             batch: true,
+            reply: false,
+            correlation: None,
             reconsume_times: 0,
             max_reconsume_times: None,
             key: None,
@@ -203,6 +246,7 @@ impl Target {
         match (placement, message) {
             (Placement::Queue(queue), _) => Self::Queue(queue.clone()),
             (Placement::Hash(hash), _) => Self::Hash(*hash),
+            (Placement::Random, _) => Self::Random,
             (Placement::Select(_), Some(message)) => Self::Select(Box::new(message.clone())),
             _ => Self::Any,
         }

@@ -31,6 +31,11 @@ pub(crate) struct Topic {
     /// The route as the name server last gave it, to tell a change by.
     pub(crate) route: Option<TopicRoute>,
     pub(crate) publish: Option<Arc<Publish>>,
+    /// The clusters of its brokers.
+    pub(crate) clusters: Arc<[String]>,
+    /// Whether requests were sent to it, or may be replied to through it: its masters are to know
+    /// us, so that they can push the replies (PROTOCOL G.3).
+    pub(crate) wants_replies: bool,
     /// Counts up with each change of the queues.
     pub(crate) epoch: u32,
     /// Round robin (F.1).
@@ -108,6 +113,8 @@ impl Routes {
             name: name.clone(),
             route: None,
             publish: None,
+            clusters: Arc::default(),
+            wants_replies: false,
             epoch: 0,
             counter: rng.next() as u32,
             lookup: None,

@@ -30,9 +30,15 @@ pub(crate) fn by_hash(hash: i32, count: usize) -> Option<usize> {
     usize::try_from((hash % count).abs()).ok()
 }
 
+/// A queue by chance, all alike (F.3, selector by random).
+pub(crate) fn at_random(random: u64, count: usize) -> Option<usize> {
+    let queue = random.checked_rem(u64::try_from(count).ok()?)?;
+    usize::try_from(queue).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use rocketmq_proto::{TopicName, TopicRoute, java_hash};
+    use rocketmq_proto::{ShardKey, TopicName, TopicRoute};
 
     use super::*;
 
@@ -86,10 +92,54 @@ mod tests {
         assert_eq!(by_hash(7, 4), Some(3));
         assert_eq!(by_hash(-7, 4), Some(3));
         assert_eq!(by_hash(i32::MIN, 3), Some(2));
-        assert_eq!(
-            by_hash(java_hash("order-1"), 4),
-            by_hash(java_hash("order-1"), 4)
-        );
         assert_eq!(by_hash(1, 0), None);
+    }
+
+    /// What `Math.abs(key.hashCode() % 7)` was in a Java 17 virtual machine.
+    #[test]
+    fn a_key_of_each_kind_goes_to_the_queue_that_java_sends_it_to() {
+        let texts = [
+            ("order-1", 6),
+            ("polygenelubricants", 2),
+            ("o-42", 3),
+            ("\u{6807}\u{7b7e}", 4),
+            ("\u{1f600}", 2),
+            ("\u{43a}\u{43b}\u{44e}\u{447}", 4),
+        ];
+        for (key, queue) in texts {
+            assert_eq!(by_hash(key.shard_hash(), 7), Some(queue), "{key}");
+        }
+        let longs = [
+            (1_700_000_000_123, 2),
+            (-5, 4),
+            (i64::MAX, 2),
+            (i64::MIN, 2),
+            (4_294_967_299, 2),
+            (-1, 0),
+        ];
+        for (key, queue) in longs {
+            assert_eq!(by_hash(key.shard_hash(), 7), Some(queue), "{key} as Long");
+        }
+        for (key, queue) in [(7, 0), (-5, 5), (i32::MIN, 2), (i32::MAX, 1)] {
+            assert_eq!(
+                by_hash(key.shard_hash(), 7),
+                Some(queue),
+                "{key} as Integer"
+            );
+        }
+    }
+
+    #[test]
+    fn chance_picks_each_queue_about_as_often_as_the_others_and_none_of_none() {
+        let mut rng = crate::rng::Rng::new(1);
+        let mut picked = [0_u32; 5];
+        for _ in 0..5_000 {
+            picked[at_random(rng.next(), 5).unwrap()] += 1;
+        }
+        assert!(
+            picked.iter().all(|n| (900..1_100).contains(n)),
+            "{picked:?}"
+        );
+        assert_eq!(at_random(1, 0), None);
     }
 }

@@ -33,6 +33,7 @@ impl Engine {
         let deadline = later(now.mono, prepared.timeout);
         let member = self.members.get_mut(producer);
         let epoch = member.map_or(0, |member| member.flushes.enter());
+        let correlation = prepared.correlation.filter(|_| !oneway);
         let id = self.ops.insert(Op {
             producer,
             since: now.mono,
@@ -40,6 +41,9 @@ impl Engine {
             timer: None,
             kind: Kind::Send(Send::new(prepared, oneway, epoch)),
         });
+        if let Some(correlation) = correlation {
+            self.requests.expect(correlation, id);
+        }
         if admitted {
             self.start(now, id);
             return Ok(Accepted { op: id, admitted });
@@ -70,7 +74,11 @@ impl Engine {
             return;
         };
         topic.used_at = now.mono;
-        if let Some(publish) = topic.usable().cloned() {
+        let usable = topic.usable().cloned();
+        if send.prepared.correlation.is_some() {
+            self.open_for_replies(now, topic_id);
+        }
+        if let Some(publish) = usable {
             self.choose(now, id, topic_id, &publish);
             return;
         }
@@ -101,6 +109,15 @@ impl Engine {
                     began: now.mono,
                 };
                 return self.begin_attempt(now, id, attempt);
+            }
+            Target::Random => {
+                let count = publish.queues.len();
+                let chosen = send.chosen.filter(|index| *index < count);
+                let index = chosen.or_else(|| select::at_random(self.rng.next(), count));
+                if let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) {
+                    send.chosen = index;
+                }
+                index
             }
             Target::Select(message) => {
                 let chosen = send.chosen.filter(|index| *index < publish.queues.len());
@@ -174,7 +191,7 @@ impl Engine {
         };
         if let Some(receipt) = send.fallback.take() {
             // The last result is kept, and is better than an error (PROTOCOL E.10).
-            return self.finish(now, id, Outcome::Sent(receipt));
+            return self.confirmed(now, id, receipt);
         }
         let failures = std::mem::take(&mut send.failures);
         let error = if failures.is_empty() {
@@ -207,6 +224,7 @@ impl Send {
         match self.state {
             // Its frame was given out and may yet be written.
             State::InFlight { .. } | State::Writing { .. } => Certainty::Unknown,
+            State::AwaitingReply => Certainty::Stored,
             _ => certainty_of(&self.failures),
         }
     }

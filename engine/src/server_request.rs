@@ -1,7 +1,7 @@
 //! Requests that a broker starts (PROTOCOL A.7). Their correlation numbers are the broker's own.
 
 use bytes::Bytes;
-use rocketmq_proto::{CommandView, RequestCode, ResponseCode};
+use rocketmq_proto::{CommandView, Frame, RequestCode, ResponseCode};
 
 use crate::engine::Engine;
 use crate::io::{CloseReason, ConnId, Now};
@@ -13,7 +13,13 @@ const MAX_GROUP: usize = 255;
 
 impl Engine {
     /// Answers what can be answered, drops what is oneway.
-    pub(crate) fn server_request(&mut self, now: Now, conn: ConnId, request: &CommandView<'_>) {
+    pub(crate) fn server_request(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &Frame,
+        request: &CommandView<'_>,
+    ) {
         if request.flags.is_oneway() {
             return;
         }
@@ -36,8 +42,9 @@ impl Engine {
                 body = Bytes::from_static(br#"{"consumerTable":{},"messageQueueTable":{}}"#);
                 (ResponseCode::SUCCESS, None)
             }
-            // A reply whose request is not, or no longer, ours (G.3).
-            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => (ResponseCode::SUCCESS, None),
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                return self.reply_pushed(now, conn, request, frame);
+            }
             RequestCode::GET_CONSUMER_RUNNING_INFO | RequestCode::CONSUME_MESSAGE_DIRECTLY => {
                 let group = request.ext.get("consumerGroup").unwrap_or_default();
                 let group: String = group.chars().take(MAX_GROUP).collect();

@@ -19,6 +19,8 @@ pub struct Stats {
     pub topics: usize,
     /// Messages and batches that a broker confirmed.
     pub sent: u64,
+    /// Of these, how many were requests that got their reply.
+    pub replied: u64,
     /// Of these, how many with a status other than `SEND_OK`.
     pub not_stored_ok: u64,
     /// Oneway messages written.
@@ -29,6 +31,8 @@ pub struct Stats {
     pub failed_rejected: u64,
     /// Sends that failed and may be stored.
     pub failed_unknown: u64,
+    /// Requests that were stored and got no reply in time.
+    pub failed_stored: u64,
     /// Frames that carried several sends, gathered by [`AutoBatch`](crate::AutoBatch).
     pub auto_batches: u64,
     /// The sends that they carried.
@@ -37,9 +41,11 @@ pub struct Stats {
     pub retries: u64,
     /// Answers that nobody waited for (any more).
     pub late_replies: u64,
+    /// Reply messages for requests that nobody waits for (any more).
+    pub unmatched_replies: u64,
     /// Connections that broke or were closed for a fault.
     pub connections_lost: u64,
-    /// How long confirmed sends took, from the call on.
+    /// How long confirmed sends took, from the call on; requests are not in it.
     pub latency: Latency,
 }
 

@@ -12,10 +12,12 @@ use crate::properties::{InvalidProperty, Properties, has_separator, property};
 mod into_topic;
 mod invalid;
 mod placement;
+mod reply;
 
 pub use into_topic::IntoTopic;
 pub use invalid::InvalidMessage;
 pub use placement::{Placement, Selector, ShardKey, java_hash};
+pub use reply::reply_topic;
 
 /// Most bytes of a message's properties: what a broker takes (32 767) less 512 for what it adds
 /// itself, as CLUSTER and MSG_REGION (PROTOCOL D.1).
@@ -169,6 +171,13 @@ impl Message {
     /// Sends to the queue that `key` hashes to, as Java's `SelectMessageQueueByHash` (PROTOCOL F.3).
     pub fn by(mut self, key: impl ShardKey) -> Self {
         self.placement = Placement::Hash(key.shard_hash());
+        self
+    }
+
+    /// Sends to one queue taken at random, all of them alike (Java: `SelectMessageQueueByRandom`,
+    /// PROTOCOL F.3). A retry stays with it, as with any queue that was chosen.
+    pub fn at_random(mut self) -> Self {
+        self.placement = Placement::Random;
         self
     }
 

@@ -96,7 +96,7 @@ pub use producer::Producer;
 pub use rocketmq_engine as engine;
 pub use rocketmq_engine::driver::asynchronous::{
     Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
-    ReadyFuture, SendFuture, ShutdownFuture,
+    ReadyFuture, RequestFuture, SendFuture, ShutdownFuture,
 };
 pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
@@ -104,7 +104,7 @@ pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
 pub use rocketmq_engine::proto::{
     Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,
-    Message, MessageQueue, ResponseCode, SerializeType, TopicName,
+    Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
     AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, Config, ConfigError,

@@ -20,12 +20,14 @@
 //! | call | waits for |
 //! |---|---|
 //! | [`send`], [`send_batch`] | the broker's confirmation |
+//! | [`request`] | the reply of a consumer |
 //! | [`enqueue`] | room; then [`Delivery::wait`], [`wait_timeout`](Delivery::wait_timeout), [`try_take`](Delivery::try_take) or [`on_done`](Delivery::on_done) |
 //! | [`try_enqueue`] | nothing |
 //! | [`send_oneway`] | the socket |
 //!
 //! [`send`]: engine::driver::threads::Producer::send
 //! [`send_batch`]: engine::driver::threads::Producer::send_batch
+//! [`request`]: engine::driver::threads::Producer::request
 //! [`enqueue`]: engine::driver::threads::Producer::enqueue
 //! [`try_enqueue`]: engine::driver::threads::Producer::try_enqueue
 //! [`send_oneway`]: engine::driver::threads::Producer::send_oneway
@@ -95,7 +97,7 @@ pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
 pub use rocketmq_engine::proto::{
     Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,
-    Message, MessageQueue, ResponseCode, SerializeType, TopicName,
+    Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
     AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, Config, ConfigError,

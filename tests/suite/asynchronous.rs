@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
 use rocketmq_engine::{BrokerStats, ConfigError, Event, SendError, ShutdownReport, Stats};
-use rocketmq_proto::{Batch, Message, MessageQueue};
+use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
 use crate::suite::support::{PATIENCE, thread_waker, wait_for};
 use crate::suite::{self, Sent};
@@ -76,6 +76,14 @@ impl<S: Spawn> suite::Producer for Producer<S> {
 
     fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         self.call(self.inner.send_oneway(message))
+    }
+
+    fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError> {
+        self.call(self.inner.request(message, timeout))
+    }
+
+    fn reply(&self, request: &StoredMessage, body: &'static str) -> Sent {
+        self.call(self.inner.reply(request, body))
     }
 
     fn enqueue(&self, message: Message) -> Result<Pending, SendError> {

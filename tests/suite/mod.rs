@@ -22,7 +22,7 @@ use std::time::Duration;
 use rocketmq_engine::{
     BrokerStats, Config, ConfigError, Event, SendError, SendReceipt, ShutdownReport, Stats,
 };
-use rocketmq_proto::{Batch, Message, MessageQueue};
+use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
 pub(crate) mod support;
 
@@ -41,6 +41,7 @@ pub(crate) mod name_servers;
 pub(crate) mod placing;
 pub(crate) mod pressure;
 pub(crate) mod proxied;
+pub(crate) mod requesting;
 pub(crate) mod retrying;
 pub(crate) mod sending;
 pub(crate) mod timing;
@@ -91,6 +92,8 @@ pub(crate) trait Producer: Clone + Send + 'static {
     fn send_at_once(&self, messages: Vec<Message>) -> Vec<Sent>;
     fn send_batch(&self, batch: Batch) -> Sent;
     fn send_oneway(&self, message: Message) -> Result<(), SendError>;
+    fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError>;
+    fn reply(&self, request: &StoredMessage, body: &'static str) -> Sent;
     /// Waits for room.
     fn enqueue(&self, message: Message) -> Result<Self::Pending, SendError>;
     #[allow(clippy::result_large_err, reason = "a scenario copies it once")]
@@ -272,6 +275,14 @@ macro_rules! suite_in_process {
                     a_proxy_that_never_answers_is_given_up_in_time,
                     what_is_no_proxy_is_an_error_that_says_so,
                     a_real_proxy_connects_us_if_there_is_one;
+                requesting:
+                    a_request_gets_its_reply,
+                    replies_find_their_requests_through_any_broker,
+                    a_request_without_a_reply_ends_in_time_and_says_that_it_was_stored,
+                    a_reply_that_comes_too_late_is_counted_and_harms_nobody,
+                    a_reply_that_comes_before_the_confirmation_is_enough,
+                    a_large_reply_travels_compressed_and_is_read_back_whole,
+                    what_is_no_request_gets_no_reply;
                 retrying:
                     each_retryable_code_leads_to_the_other_broker,
                     a_code_that_is_final_ends_it,

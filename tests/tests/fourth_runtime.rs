@@ -9,7 +9,7 @@ use rocketmq_engine::driver::{self, Handle, Setup, Ticket, park_until};
 use rocketmq_engine::{
     BrokerStats, Config, ConfigError, Event, Now, Outcome, SendError, ShutdownReport, Stats,
 };
-use rocketmq_proto::{Batch, Message, MessageQueue};
+use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
 #[path = "../examples/fourth_runtime.rs"]
 mod runtime;
@@ -102,6 +102,14 @@ impl suite::Producer for Producer {
 
     fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         finish(self.0.send_oneway(Now::system(), message)?).into_done()
+    }
+
+    fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError> {
+        finish(self.0.request(Now::system(), message, timeout)?).into_reply()
+    }
+
+    fn reply(&self, request: &StoredMessage, body: &'static str) -> Sent {
+        self.send(Message::in_reply_to(request, body)?)
     }
 
     fn enqueue(&self, message: Message) -> Result<Pending, SendError> {

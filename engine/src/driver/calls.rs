@@ -6,7 +6,9 @@ use rocketmq_proto::{Batch, InvalidMessage, Message, TopicName};
 
 use super::handle::Handle;
 use super::hub::Hub;
+use super::local::entropy;
 use super::ticket::{Slot, Ticket};
+use crate::correlation::CorrelationId;
 use crate::engine::Rejected;
 use crate::error::SendError;
 use crate::io::{Now, Operation};
@@ -42,6 +44,23 @@ impl Handle {
         let id = || self.next_id(now);
         let prepared = Prepared::message(self.config(), message, id)?;
         self.submit(now, Operation::Oneway(Box::new(prepared)), true)
+    }
+
+    /// Sends a request and waits for the reply to it, for so long in all.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn request(
+        &self,
+        now: Now,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Ticket, SendError> {
+        let correlation =
+            CorrelationId::random(u128::from(entropy()) << 64 | u128::from(entropy()));
+        let id = || self.next_id(now);
+        let prepared = Prepared::request(self.config(), message, timeout, correlation, id)?;
+        self.submit(now, Operation::Send(Box::new(prepared)), true)
     }
 
     /// Asks for the queues of a topic.

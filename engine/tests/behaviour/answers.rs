@@ -126,7 +126,11 @@ fn each_request_of_a_server_is_answered_as_java_answers_it() {
             RequestCode::CONSUME_MESSAGE_DIRECTLY,
             Some((1, "The Consumer Group <> not exist in this consumer")),
         ),
-        (RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, Some((0, ""))),
+        // This one has no header; see `requests` for those that have.
+        (
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT,
+            Some((1, "process reply message fail")),
+        ),
         (
             RequestCode(4711),
             Some((3, " request type 4711 not supported")),

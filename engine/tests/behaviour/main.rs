@@ -8,6 +8,7 @@ mod fault;
 mod name_server_list;
 mod name_servers;
 mod pressure;
+mod requests;
 mod rig;
 mod sharing;
 mod tries;

@@ -11,9 +11,9 @@ use rocketmq_engine::proto::{
     SerializeType, TopicName, UniqueIdSeed, UniqueIds,
 };
 use rocketmq_engine::{
-    Accepted, Answer, CloseCause, CloseReason, Config, ConnId, DialError, Endpoint, Engine, Event,
-    FrameSeq, Input, Now, OpId, Operation, Outcome, Output, Prepared, ProducerId, SendError,
-    SendReceipt,
+    Accepted, Answer, CloseCause, CloseReason, Config, ConnId, CorrelationId, DialError, Endpoint,
+    Engine, Event, FrameSeq, Input, Now, OpId, Operation, Outcome, Output, Prepared, ProducerId,
+    SendError, SendReceipt,
 };
 
 pub(crate) const NAME_SERVER: &str = "ns:1";
@@ -30,6 +30,7 @@ pub(crate) struct Rig {
     pub(crate) producer: ProducerId,
     config: Arc<Config>,
     ids: UniqueIds,
+    correlation: u128,
     base: Instant,
     now: Duration,
     dials: Vec<(ConnId, String)>,
@@ -74,6 +75,7 @@ impl Rig {
                 hash: 1,
                 utc_offset_seconds: 0,
             }),
+            correlation: 0,
             base,
             now: Duration::ZERO,
             dials: Vec::new(),
@@ -165,6 +167,16 @@ impl Rig {
     pub(crate) fn send(&mut self, message: Message) -> OpId {
         let prepared = self.prepare(message);
         self.submit(Operation::Send(prepared))
+    }
+
+    /// A request with a budget in ms, and what its reply has to name.
+    pub(crate) fn request(&mut self, message: Message, ms: u64) -> (OpId, CorrelationId) {
+        self.correlation += 1;
+        let id = CorrelationId::random(self.correlation);
+        let (unix_ms, ids) = (self.now().unix_ms, &mut self.ids);
+        let (budget, next) = (Duration::from_millis(ms), || ids.next(unix_ms));
+        let prepared = Prepared::request(&self.config, message, budget, id, next).unwrap();
+        (self.submit(Operation::Send(Box::new(prepared))), id)
     }
 
     pub(crate) fn oneway(&mut self, message: Message) -> OpId {

@@ -1,6 +1,7 @@
 //! Replies to requests (PROTOCOL B.7).
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use super::macros::header;
 
@@ -43,9 +44,38 @@ pub fn plain_host(text: &str) -> &str {
     text.rsplit_once('/').map_or(text, |(_, plain)| plain)
 }
 
+/// The address that Java's text means, in any of the forms of [`plain_host`]; an IPv6 address may
+/// stand in brackets or not. `None` for a host that is a name.
+pub fn host_address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = plain_host(text).rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let ip: IpAddr = bare.unwrap_or(host).parse().ok()?;
+    Some(SocketAddr::new(ip, port.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::plain_host;
+    use super::{host_address, plain_host};
+
+    #[test]
+    fn an_address_is_read_in_every_form_that_brokers_write() {
+        let rows = [
+            ("10.0.0.2:5123", Some("10.0.0.2:5123")),
+            ("/10.0.0.2:5123", Some("10.0.0.2:5123")),
+            ("host/10.0.0.2:5123", Some("10.0.0.2:5123")),
+            ("/0:0:0:0:0:0:0:1:5123", Some("[::1]:5123")),
+            ("/[0:0:0:0:0:0:0:1]:5123", Some("[::1]:5123")),
+            ("[fe80::1]:1", Some("[fe80::1]:1")),
+            ("broker.example:5123", None),
+            ("/10.0.0.2", None),
+            ("/10.0.0.2:70000", None),
+            ("", None),
+        ];
+        for (text, address) in rows {
+            let read = host_address(text).map(|address| address.to_string());
+            assert_eq!(read.as_deref(), address, "{text}");
+        }
+    }
 
     #[test]
     fn hosts_lose_what_java_writes_before_them() {

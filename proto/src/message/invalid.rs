@@ -43,6 +43,11 @@ pub enum InvalidMessage {
     /// A light queue's name would become a path on the broker.
     #[error("INNER_MULTI_DISPATCH {0} can not contains / character; name the queues without it")]
     DispatchPath(Box<str>),
+    /// What is to be replied to is no request: it lacks a property that requests have (PROTOCOL G.3).
+    #[error(
+        "create reply message fail, requestMessage error, property[{0}] is null. Reply to a message as a consumer read it, sent by a requester"
+    )]
+    NotARequest(&'static str),
     /// The queue given to [`Message::to`](crate::Message::to) belongs to another topic.
     #[error(
         "message's topic not equal mq's topic: the message is for {message}, the queue of {queue}"
@@ -56,13 +61,15 @@ pub enum InvalidMessage {
 }
 
 impl InvalidMessage {
-    /// Java's code for the fault: 13 (MESSAGE_ILLEGAL) or -1 where Java gives none.
+    /// Java's code for the fault: 13 (MESSAGE_ILLEGAL), 10007 (CREATE_REPLY_MESSAGE), or -1 where
+    /// Java gives none.
     pub fn code(&self) -> i32 {
         match self {
             Self::EmptyBody
             | Self::BodyTooLong { .. }
             | Self::PropertiesTooLong { .. }
             | Self::DispatchPath(_) => 13,
+            Self::NotARequest(_) => 10_007,
             Self::Topic(_)
             | Self::ForbiddenTopic(_)
             | Self::Property(_)

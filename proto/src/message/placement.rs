@@ -14,6 +14,8 @@ pub enum Placement {
     Queue(MessageQueue),
     /// The queue at `|hash % number of queues|` of the topic's list.
     Hash(i32),
+    /// One queue at random, the same for every try (Java: `SelectMessageQueueByRandom`).
+    Random,
     /// The queue that the caller's function chooses.
     Select(Selector),
 }
@@ -42,7 +44,7 @@ impl Placement {
     /// Whether both mean the same queue; two selectors do when one is a clone of the other.
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any, Self::Any) => true,
+            (Self::Any, Self::Any) | (Self::Random, Self::Random) => true,
             (Self::Queue(a), Self::Queue(b)) => a == b,
             (Self::Hash(a), Self::Hash(b)) => a == b,
             (Self::Select(a), Self::Select(b)) => Arc::ptr_eq(&a.0, &b.0),

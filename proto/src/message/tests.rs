@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::msg_id::{UniqueIdSeed, UniqueIds};
 use crate::names::InvalidName;
+use crate::stored::StoredMessage;
 
 fn fault(message: Message) -> InvalidMessage {
     message.check(DEFAULT_MAX_MESSAGE_SIZE).unwrap_err()
@@ -236,10 +237,104 @@ fn keys_hash_as_in_java() {
     assert_eq!(String::from("标签").shard_hash(), 857_175);
     // One character outside the basic plane is two units: d83d·31 + de00.
     assert_eq!(java_hash("😀"), 0xd83d * 31 + 0xde00);
-    assert_eq!((-5_i32).shard_hash(), -5);
-    assert_eq!((-1_i64).shard_hash(), 0);
-    assert_eq!((1_i64 << 32).shard_hash(), 1);
-    assert_eq!(4_294_967_299_i64.shard_hash(), 2);
+    // The string whose hash has no absolute value, known from Java's own puzzles.
+    assert_eq!(java_hash("polygenelubricants"), i32::MIN);
+}
+
+/// Java: `Integer.hashCode` is the value, `Long.hashCode` its low half xor its high half.
+#[test]
+fn numbers_hash_as_in_java() {
+    for number in [0, 7, -5, i32::MAX, i32::MIN] {
+        assert_eq!(number.shard_hash(), number);
+    }
+    let rows = [
+        (0_i64, 0),
+        (7, 7),
+        (-1, 0),
+        (-5, 4),
+        (1 << 32, 1),
+        (4_294_967_299, 2),
+        (1_700_000_000_123, -807_048_720),
+        (i64::MAX, i32::MIN),
+        (i64::MIN, i32::MIN),
+    ];
+    for (number, hash) in rows {
+        assert_eq!(number.shard_hash(), hash, "{number}");
+    }
+}
+
+#[test]
+fn a_reply_carries_what_leads_it_back() {
+    let request = request(&[
+        ("CLUSTER", "c1"),
+        ("CORRELATION_ID", "id"),
+        ("REPLY_TO_CLIENT", "10.0.0.1@1"),
+        ("TTL", "3000"),
+        ("KEYS", "not copied"),
+    ]);
+    let reply = Message::in_reply_to(&request, "pong").unwrap();
+    assert!(reply.is_reply() && !Message::new("t", "x").is_reply());
+    assert_eq!(reply.topic(), "c1_REPLY_TOPIC");
+    let mut properties: Vec<_> = reply.properties().iter().collect();
+    properties.sort_unstable();
+    let expected = [
+        ("CORRELATION_ID", "id"),
+        ("MSG_TYPE", "reply"),
+        ("REPLY_TO_CLIENT", "10.0.0.1@1"),
+        ("TTL", "3000"),
+    ];
+    assert_eq!(properties, expected);
+    assert_eq!(reply.check(100), Ok(()));
+}
+
+#[test]
+fn what_is_no_request_gets_no_reply() {
+    let whole = [
+        ("CLUSTER", "c1"),
+        ("CORRELATION_ID", "id"),
+        ("REPLY_TO_CLIENT", "10.0.0.1@1"),
+    ];
+    for (missing, (name, _)) in whole.iter().enumerate() {
+        let mut properties = whole.to_vec();
+        properties.remove(missing);
+        let error = Message::in_reply_to(&request(&properties), "pong").unwrap_err();
+        assert_eq!(error, InvalidMessage::NotARequest(name));
+        assert_eq!(error.code(), 10_007);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("property[{name}] is null"))
+        );
+    }
+    let mut odd = whole.to_vec();
+    odd[0].1 = "no topic name";
+    let error = Message::in_reply_to(&request(&odd), "pong").unwrap_err();
+    assert!(matches!(error, InvalidMessage::Topic(_)), "{error}");
+}
+
+fn request(properties: &[(&str, &str)]) -> StoredMessage {
+    let mut wire = Properties::new();
+    for (name, value) in properties {
+        wire.set(name, value).unwrap();
+    }
+    StoredMessage {
+        properties: wire,
+        version: crate::StoredVersion::V1,
+        topic: "requests".into(),
+        queue_id: 0,
+        queue_offset: 0,
+        commit_log_offset: 0,
+        flag: 0,
+        sys_flag: crate::SysFlag::default(),
+        body_crc: 0,
+        born_timestamp: 0,
+        born_host: ([10, 0, 0, 1], 1).into(),
+        store_timestamp: 0,
+        store_host: ([10, 0, 0, 2], 1).into(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: Bytes::new(),
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rocketmq_blocking::proto::{Batch, Message, MessageQueue};
+use rocketmq_blocking::proto::{Batch, Message, MessageQueue, StoredMessage};
 use rocketmq_blocking::{
     BrokerStats, Config, ConfigError, Delivery, Event, SendError, SendErrorKind, ShutdownReport,
     Stats, TryEnqueueError,
@@ -115,6 +115,14 @@ impl suite::Producer for Producer {
 
     fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         self.0.send_oneway(message)
+    }
+
+    fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError> {
+        self.0.request(message, timeout)
+    }
+
+    fn reply(&self, request: &StoredMessage, body: &'static str) -> Sent {
+        self.0.reply(request, body)
     }
 
     fn enqueue(&self, message: Message) -> Result<Pending, SendError> {

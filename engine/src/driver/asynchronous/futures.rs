@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use rocketmq_proto::{Batch, InvalidMessage, InvalidName, Message, MessageQueue, TopicName};
+use rocketmq_proto::{
+    Batch, InvalidMessage, InvalidName, Message, MessageQueue, StoredMessage, TopicName,
+};
 
 use crate::driver::{Handle, Ticket};
 use crate::error::{Certainty, SendError};
@@ -51,9 +53,14 @@ futures! {
     /// The future of [`Producer::ready`](super::Producer::ready).
     ReadyFuture(Outcome::into_done) -> Result<(), SendError>;
 
-    /// The future of [`Producer::send`](super::Producer::send) and
-    /// [`Producer::send_batch`](super::Producer::send_batch). Does nothing until it is polled; its
-    /// budget runs from then on.
+    /// The future of [`Producer::request`](super::Producer::request). Does nothing until it is
+    /// polled; its budget runs from then on.
+    RequestFuture(Outcome::into_reply) -> Result<StoredMessage, SendError>;
+
+    /// The future of [`Producer::send`](super::Producer::send),
+    /// [`Producer::send_batch`](super::Producer::send_batch) and
+    /// [`Producer::reply`](super::Producer::reply). Does nothing until it is polled; its budget runs
+    /// from then on.
     SendFuture(Outcome::into_receipt) -> Result<SendReceipt, SendError>;
 
     /// The future of [`Producer::shutdown`](super::Producer::shutdown). The shutdown begins when it
@@ -90,6 +97,8 @@ pub(super) enum Request {
     Oneway(Box<Message>),
     Queues(Result<TopicName, InvalidName>),
     Ready(Result<TopicName, InvalidName>),
+    Reply(Box<Result<Message, InvalidMessage>>),
+    RoundTrip(Box<Message>, Duration),
     Shutdown(Duration),
 }
 
@@ -159,6 +168,8 @@ impl Request {
             Self::Oneway(message) => handle.send_oneway(now, *message),
             Self::Queues(topic) => handle.publish_queues(now, checked(topic)?),
             Self::Ready(topic) => handle.ready(now, checked(topic)?),
+            Self::Reply(message) => handle.send(now, (*message)?, true),
+            Self::RoundTrip(message, timeout) => handle.request(now, *message, timeout),
             Self::Shutdown(grace) => handle.shutdown(now, grace),
         }
     }

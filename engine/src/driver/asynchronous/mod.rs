@@ -12,8 +12,8 @@ mod supervise;
 
 pub use events::{Events, NextEvent};
 pub use futures::{
-    Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, SendFuture,
-    ShutdownFuture,
+    Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, RequestFuture,
+    SendFuture, ShutdownFuture,
 };
 pub use link::{Socket, serve};
 pub use producer::Producer;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use rocketmq_proto::{Batch, Message, TopicName};
+use bytes::Bytes;
+use rocketmq_proto::{Batch, Message, StoredMessage, TopicName};
 
 use super::events::Events;
 use super::futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, Request,
-    SendFuture, ShutdownFuture,
+    RequestFuture, SendFuture, ShutdownFuture,
 };
 use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, TryEnqueueError};
@@ -94,6 +95,41 @@ impl Producer {
     /// As [`send`](Self::send).
     pub fn send_oneway(&self, message: Message) -> OnewayFuture {
         OnewayFuture::new(&self.handle, Request::Oneway(Box::new(message)))
+    }
+
+    /// Sends a request and waits for the reply of the consumer that takes it, for `timeout` in all
+    /// (Java: `request`). It ends exactly once: with the reply, when sending fails, or when the time
+    /// is up; the broker's confirmation alone ends nothing.
+    ///
+    /// A request counts as under way until then and holds its room all that time, so
+    /// [`max_in_flight`](Config::max_in_flight) bounds the requests that are open, and
+    /// [`flush`](Self::flush) waits for them. A retry may have a consumer see the request twice, as
+    /// with any message.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), when it could not be sent. When it was stored and no reply came, the
+    /// kind is [`NoReply`](crate::SendErrorKind::NoReply) (Java: 10006) and the certainty
+    /// [`Stored`](crate::Certainty::Stored).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send); a reply that comes for a request that was dropped is discarded.
+    pub fn request(&self, message: Message, timeout: Duration) -> RequestFuture {
+        RequestFuture::new(&self.handle, Request::RoundTrip(Box::new(message), timeout))
+    }
+
+    /// Replies to a request that a consumer read, as [`Message::in_reply_to`] makes the reply. The
+    /// receipt says that a broker pushed it to the requester, who may have given up by then.
+    ///
+    /// # Errors
+    /// The message is no request ([`InvalidMessage`](crate::SendErrorKind::InvalidMessage), Java:
+    /// 10007); or as [`send`](Self::send): brokers that do not know the requester refuse it with
+    /// code 1, which is tried again elsewhere.
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn reply(&self, request: &StoredMessage, body: impl Into<Bytes>) -> SendFuture {
+        let reply = Message::in_reply_to(request, body);
+        SendFuture::new(&self.handle, Request::Reply(Box::new(reply)))
     }
 
     /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.

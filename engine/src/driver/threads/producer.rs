@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_proto::{Batch, Message, MessageQueue};
+use bytes::Bytes;
+use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
 use super::crew::{Crew, Serve, Spawn};
 use super::delivery::Delivery;
@@ -99,6 +100,41 @@ impl Producer {
             let ticket = self.handle.send_oneway(Now::system(), message)?;
             outcome(ticket).into_done()
         })
+    }
+
+    /// Sends a request and waits for the reply of the consumer that takes it, for `timeout` in all
+    /// (Java: `request`). It ends exactly once: with the reply, when sending fails, or when the time
+    /// is up; the broker's confirmation alone ends nothing.
+    ///
+    /// A request counts as under way until then and holds its room all that time, so
+    /// [`max_in_flight`](Config::max_in_flight) bounds the requests that are open, and
+    /// [`flush`](Self::flush) waits for them. A retry may have a consumer see the request twice, as
+    /// with any message.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), when it could not be sent. When it was stored and no reply came, the
+    /// kind is [`NoReply`](crate::SendErrorKind::NoReply) (Java: 10006) and the certainty
+    /// [`Stored`](crate::Certainty::Stored).
+    pub fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError> {
+        self.crew.waiting(|| {
+            let ticket = self.handle.request(Now::system(), message, timeout)?;
+            outcome(ticket).into_reply()
+        })
+    }
+
+    /// Replies to a request that a consumer read, as [`Message::in_reply_to`] makes the reply. The
+    /// receipt says that a broker pushed it to the requester, who may have given up by then.
+    ///
+    /// # Errors
+    /// The message is no request ([`InvalidMessage`](crate::SendErrorKind::InvalidMessage), Java:
+    /// 10007); or as [`send`](Self::send): brokers that do not know the requester refuse it with
+    /// code 1, which is tried again elsewhere.
+    pub fn reply(
+        &self,
+        request: &StoredMessage,
+        body: impl Into<Bytes>,
+    ) -> Result<SendReceipt, SendError> {
+        self.send(Message::in_reply_to(request, body)?)
     }
 
     /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.
