@@ -43,16 +43,20 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                         }
                     }
                 }
-                Output::Transmit { conn, frame } => {
+                Output::Transmit { conn, mut frame } => {
                     let Some((stream, _)) = streams.get_mut(&conn) else {
                         continue;
                     };
+                    frame.seal()?;
                     stream.write_all(&frame.head)?;
                     stream.write_all(&frame.body)?;
                     engine.handle(now(), Input::Flushed(conn, frame.seq));
                 }
                 Output::Disconnect { conn, .. } => drop(streams.remove(&conn)),
                 Output::Complete { outcome, .. } => return Ok(outcome),
+                Output::Hook(call) => {
+                    call.run();
+                }
                 Output::Admitted { .. } | Output::Ask { .. } | Output::Event(_) => {}
             }
         }

@@ -115,7 +115,7 @@ impl Engine {
             status,
             answer,
             message_id,
-            &send.prepared.topic,
+            &self.config.own_topic(&send.prepared.topic),
             &attempt.broker,
             send.tries,
         );
@@ -189,8 +189,8 @@ impl Engine {
         }
         let certainty = send.certainty();
         let failures = std::mem::take(&mut send.failures);
-        let topic = &send.prepared.topic;
-        let error = SendError::after_attempts(topic, elapsed, timed_out, certainty, failures);
+        let topic = self.config.own_topic(&send.prepared.topic);
+        let error = SendError::after_attempts(&topic, elapsed, timed_out, certainty, failures);
         self.finish(now, id, Outcome::Failed(error));
     }
 }

@@ -21,6 +21,7 @@ impl Engine {
             }
             self.count(now, &op, &outcome);
             epoch = Some((op.producer, send.epoch));
+            self.tell_sent(now, &op, &outcome);
         }
         let spent = op.into_prepared();
         self.outputs.push_back(Output::Complete {

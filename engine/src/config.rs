@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+#[cfg(feature = "acl")]
+use rocketmq_proto::Credentials;
 use rocketmq_proto::{
     Compression, FrameLimits, GroupName, LanguageCode, ResponseCode, SerializeType, topic, version,
 };
 
 use crate::auto_batch::AutoBatch;
 use crate::fault::FaultTolerance;
+use crate::hooks::Hooks;
 use crate::io::Endpoint;
 use crate::proxy::ProxyRule;
 
@@ -101,6 +104,32 @@ pub struct Config {
     pub utc_offset_seconds: i32,
     /// SOCKS5 proxies (`socksProxyConfig`, 5.x); the first rule that matches counts. Default none.
     pub proxies: Vec<ProxyRule>,
+    /// Who signs every request (`AclClientRPCHook`, PROTOCOL G.5). Default `None`: nobody. Signing
+    /// reads every body once more, on the task or thread that writes. Feature `acl`.
+    #[cfg(feature = "acl")]
+    pub credentials: Option<Credentials>,
+    /// The namespace of the first kind (`namespace`): a prefix that servers see on topics and groups
+    /// and the application does not (PROTOCOL G.6). Default `None`: taken from the address of the first
+    /// name server when that is a cloud instance's ([`derive_namespace`](Self::derive_namespace)), else
+    /// none. An empty one is none.
+    pub namespace: Option<String>,
+    /// The namespace of the second kind (`namespaceV2`, 5.2.0): changes no name, every request
+    /// carries it. Default `None`.
+    pub namespace_v2: Option<String>,
+    /// The unit, part of the client id that the runtimes make (`unitName`). Default `None`. A
+    /// [`client_id`](Self::client_id) that was set stays as it is.
+    pub unit_name: Option<String>,
+    /// Whether sends say that they belong to a unit (`unitMode`). Default false.
+    pub unit_mode: bool,
+    /// Whether every request says that it is one of a stream (`enableStreamRequestType`); also part
+    /// of the client id that the runtimes make. Default false.
+    pub stream_requests: bool,
+    /// The zone that every request names (`rocketmq.zone`, 5.x). Default `None`.
+    pub zone_name: Option<String>,
+    /// Whether name servers give only brokers of our zone (`rocketmq.zone.mode`, 5.x). Default false.
+    pub zone_mode: bool,
+    /// The application's own code around sends and requests. Default none.
+    pub hooks: Hooks,
     /// Encryption (`useTLS`). Default `None`: plain, as Java. With it, every connection is
     /// encrypted, those to name servers too (PROTOCOL H.3).
     #[cfg(feature = "tls")]
@@ -204,6 +233,16 @@ impl Config {
             frame_limits: FrameLimits::default(),
             utc_offset_seconds: 0,
             proxies: Vec::new(),
+            #[cfg(feature = "acl")]
+            credentials: None,
+            namespace: None,
+            namespace_v2: None,
+            unit_name: None,
+            unit_mode: false,
+            stream_requests: false,
+            zone_name: None,
+            zone_mode: false,
+            hooks: Hooks::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -245,7 +284,21 @@ impl Config {
             fault_tolerance,
             frame_limits,
             proxies,
+            namespace,
+            namespace_v2,
+            unit_name,
+            stream_requests,
+            zone_name,
+            zone_mode,
         );
+        #[cfg(feature = "acl")]
+        same!(credentials);
+        check(
+            self.hooks.has_same_rpc(&other.hooks),
+            "hooks.rpc",
+            "others".to_owned(),
+            "belong to the client, which was started with others",
+        )?;
         #[cfg(feature = "tls")]
         check(
             match (&self.tls, &other.tls) {
@@ -327,6 +380,21 @@ impl Config {
         if let Some((tolerance, bound)) = tolerance.and_then(|t| Some((t, t.problem()?))) {
             check(false, "fault_tolerance", format!("{tolerance:?}"), bound)?;
         }
+        check(
+            GroupName::new(self.wire_group()).is_ok(),
+            "namespace",
+            format!("{:?}", self.namespace),
+            "must be of %|a-zA-Z0-9_- and leave room for the group in 255 characters",
+        )?;
+        #[cfg(feature = "acl")]
+        check(
+            self.credentials
+                .as_ref()
+                .is_none_or(|credentials| !credentials.access_key().is_empty()),
+            "credentials",
+            "an empty access key".into(),
+            "must name who signs",
+        )?;
         at_least_one("max_message_size", self.max_message_size)?;
         at_least_one("max_in_flight", self.max_in_flight)?;
         at_least_one("max_in_flight_bytes", self.max_in_flight_bytes)?;
@@ -378,7 +446,7 @@ mod tests {
     fn each_bound_is_checked_and_its_field_named() {
         assert_eq!(config().validate(), Ok(()));
         type Breakage = (&'static str, fn(&mut Config));
-        let broken: [Breakage; 20] = [
+        let broken: [Breakage; 22] = [
             ("auto_batch.linger", |c| {
                 c.auto_batch = Some(AutoBatch {
                     linger: Duration::from_millis(30_001),
@@ -406,6 +474,8 @@ mod tests {
             }),
             ("create_topic_key", |c| c.create_topic_key.clear()),
             ("retries", |c| c.retries = 101),
+            ("namespace", |c| c.namespace = Some("no spaces".into())),
+            ("namespace", |c| c.namespace = Some("n".repeat(254))),
             ("group", |c| {
                 c.group = GroupName::new("DEFAULT_PRODUCER").unwrap()
             }),

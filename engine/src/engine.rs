@@ -13,6 +13,7 @@ use crate::error::SendError;
 use crate::gather::Gathering;
 use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output, ProducerId};
 use crate::member::Members;
+use crate::naming::{Extra, extra_fields};
 use crate::op::{Op, State, Want};
 use crate::peer::{PeerId, Peers};
 use crate::pending::Pending;
@@ -47,6 +48,8 @@ pub struct Engine {
     /// When every broker gets a heartbeat; `None` before the first operation.
     pub(crate) heartbeat_at: Option<Instant>,
     pub(crate) heartbeat_body: Bytes,
+    /// What every request carries (PROTOCOL B.0).
+    pub(crate) extra: Extra,
     /// Where the heads of frames are written; each is split off without copying.
     pub(crate) heads: BytesMut,
     pub(crate) stats: Stats,
@@ -108,6 +111,7 @@ impl Engine {
             poll_at: None,
             heartbeat_at: None,
             heartbeat_body: Bytes::new(),
+            extra: extra_fields(&config),
             heads: BytesMut::new(),
             stats: Stats::default(),
             outputs: VecDeque::new(),
@@ -166,6 +170,7 @@ impl Engine {
             Input::Received(conn, buffer) => self.received(now, conn, buffer),
             Input::Flushed(conn, seq) => self.flushed(now, conn, seq),
             Input::Offered(conn, seq) => self.offered(conn, seq),
+            Input::Unsealed(conn, seq, error) => self.unsealed(now, conn, seq, &error),
             Input::Closed(conn, cause) => self.closed(now, conn, cause),
             // Only here: a driver reports before a tick what it has written, and what is not
             // reported counts as not sent when a request is overdue (DESIGN 6, certainty).

@@ -8,6 +8,7 @@ use rocketmq_proto::{
     BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage, ResponseCode, TopicName,
 };
 
+use crate::denial::is_denial;
 use crate::dial::DialError;
 use crate::io::{CloseCause, CloseReason, Endpoint};
 use crate::receipt::SendStatus;
@@ -37,8 +38,12 @@ pub enum SendErrorKind {
     Closed,
     /// A broker cannot be reached, or the connection to it broke.
     Connection,
+    /// A server does not let us: wrong or unknown credentials, or no permission (PROTOCOL G.5).
+    Denied,
     /// There is no room for another message under way (only `try_enqueue`).
     Full,
+    /// A hook of the application refused the message, or panicked.
+    Hook,
     /// No name server answered.
     NameServer,
     /// A request was stored, but its reply did not come in time, or cannot be read (PROTOCOL G.3;
@@ -153,6 +158,11 @@ impl SendError {
         )
     }
 
+    /// The error of a message that a hook keeps back.
+    pub(crate) fn hook(text: impl Into<String>) -> Self {
+        Self::new(SendErrorKind::Hook, Certainty::NotSent, text)
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: Vec<AttemptReport>) -> Self {
         self.0.code = attempts
             .iter()
@@ -177,6 +187,9 @@ impl SendError {
     ) -> Self {
         let last = attempts.last();
         let kind = match last.map(|attempt| &attempt.cause) {
+            Some(AttemptFailure::Answered { code, remark }) if is_denial(*code, remark) => {
+                SendErrorKind::Denied
+            }
             Some(AttemptFailure::Answered { .. } | AttemptFailure::BadAnswer(_)) => {
                 SendErrorKind::Broker
             }
@@ -232,9 +245,11 @@ impl SendError {
             SendErrorKind::Broker => self.0.code.is_none_or(|code| {
                 code != ResponseCode::MESSAGE_ILLEGAL && code != ResponseCode::INVALID_PARAMETER
             }),
-            SendErrorKind::Closed | SendErrorKind::InvalidMessage | SendErrorKind::Selector => {
-                false
-            }
+            SendErrorKind::Closed
+            | SendErrorKind::Denied
+            | SendErrorKind::Hook
+            | SendErrorKind::InvalidMessage
+            | SendErrorKind::Selector => false,
         }
     }
 

@@ -2,6 +2,7 @@
 //! (PROTOCOL A.6).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::header::{Fields, SendMessageRequest};
@@ -13,8 +14,10 @@ use crate::engine::Engine;
 use crate::error::SendError;
 use crate::event::Event;
 use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output};
+use crate::naming::{Extra, WithExtra};
 use crate::op::State;
 use crate::pending::Waiter;
+use crate::seal::{self, Seal};
 
 /// Heads are written into pieces of this size, one after the other.
 const HEAD_CHUNK: usize = 16 * 1024;
@@ -29,7 +32,7 @@ impl Engine {
         let prepared = &send.prepared;
         let oneway = send.oneway;
         let header = SendMessageRequest {
-            producer_group: Cow::Borrowed(config.group.as_str()),
+            producer_group: config.wire_group(),
             topic: Cow::Borrowed(prepared.topic.as_str()),
             default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
             default_topic_queue_nums: config.default_topic_queues,
@@ -39,7 +42,7 @@ impl Engine {
             flag: prepared.flag,
             properties: Some(Cow::Borrowed(&prepared.properties)),
             reconsume_times: Some(prepared.reconsume_times),
-            unit_mode: Some(false),
+            unit_mode: Some(config.unit_mode),
             max_reconsume_times: prepared.max_reconsume_times,
             batch: Some(prepared.batch),
             broker_name: Some(Cow::Borrowed(&*attempt.broker)),
@@ -58,6 +61,7 @@ impl Engine {
         };
         let head = match encode(
             &self.config,
+            &self.extra,
             &mut self.heads,
             code.0,
             opaque,
@@ -68,7 +72,7 @@ impl Engine {
             Ok(head) => head,
             Err(error) => return self.fail_send(now, id, SendError::from(error)),
         };
-        let Some(seq) = self.push_frame(conn, head, body, oneway) else {
+        let Some(seq) = self.push_request(conn, head, body, oneway) else {
             return;
         };
         if oneway {
@@ -82,7 +86,7 @@ impl Engine {
             }
             return;
         }
-        self.expect_answer(conn, opaque, Waiter::Op(id));
+        self.expect_answer(conn, opaque, Waiter::Op(id), code);
         self.set_state(
             id,
             State::InFlight {
@@ -104,12 +108,21 @@ impl Engine {
         waiter: Waiter,
     ) -> i32 {
         let opaque = self.pending.next_opaque();
-        let (heads, flags) = (&mut self.heads, Flags::REQUEST);
+        let (extra, heads, flags) = (&self.extra, &mut self.heads, Flags::REQUEST);
         // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
         // the waiter's deadline ends it.
-        if let Ok(head) = encode(&self.config, heads, code.0, opaque, flags, header, &body) {
-            self.push_frame(conn, head, body, false);
-            self.expect_answer(conn, opaque, waiter);
+        if let Ok(head) = encode(
+            &self.config,
+            extra,
+            heads,
+            code.0,
+            opaque,
+            flags,
+            header,
+            &body,
+        ) {
+            self.push_request(conn, head, body, false);
+            self.expect_answer(conn, opaque, waiter, code);
         }
         opaque
     }
@@ -147,11 +160,23 @@ impl Engine {
         let limits = self.config.frame_limits;
         if encode_head(&mut self.heads, json, &head, &(), &[], body.len(), limits).is_ok() {
             let head = self.heads.split().freeze();
-            let seq = self.push_frame(conn, head, body, true);
+            let seq = self.push_frame(conn, head, body, true, None);
             if let (Some(link), Some(seq)) = (self.peers.conns.get_mut(conn), seq) {
                 link.answers.push_back(seq);
             }
         }
+    }
+
+    /// A request is sealed before it is written; an answer is not.
+    fn push_request(
+        &mut self,
+        conn: ConnId,
+        head: Bytes,
+        body: Bytes,
+        report: bool,
+    ) -> Option<FrameSeq> {
+        let seal = self.peers.conns.get(conn)?.seal.clone();
+        self.push_frame(conn, head, body, report, seal)
     }
 
     fn push_frame(
@@ -160,6 +185,7 @@ impl Engine {
         head: Bytes,
         body: Bytes,
         report: bool,
+        seal: Option<Arc<Seal>>,
     ) -> Option<FrameSeq> {
         let link = self.peers.conns.get_mut(conn)?;
         link.sent = FrameSeq(link.sent.0 + 1);
@@ -171,13 +197,14 @@ impl Engine {
                 head,
                 body,
                 report,
+                seal,
             },
         });
         Some(seq)
     }
 
-    fn expect_answer(&mut self, conn: ConnId, opaque: i32, waiter: Waiter) {
-        self.pending.insert(opaque, conn, waiter);
+    fn expect_answer(&mut self, conn: ConnId, opaque: i32, waiter: Waiter, code: RequestCode) {
+        self.pending.insert(opaque, conn, waiter, code.0);
         if let Some(link) = self.peers.conns.get_mut(conn) {
             link.pending += 1;
         }
@@ -225,6 +252,7 @@ impl Engine {
         frame: &ReceivedFrame,
         answer: &CommandView<'_>,
     ) {
+        self.tell_answered(conn, answer.opaque, frame);
         let Some(waiter) = self.pending.take(conn, answer.opaque) else {
             return self.unmatched(conn, answer.opaque);
         };
@@ -232,7 +260,7 @@ impl Engine {
             link.pending = link.pending.saturating_sub(1);
         }
         match waiter {
-            Waiter::Heartbeat => {}
+            Waiter::Heartbeat => self.heartbeat_answered(conn, answer),
             Waiter::Lookup(lookup, server) => {
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }
@@ -262,6 +290,7 @@ impl Engine {
 
 fn encode(
     config: &crate::Config,
+    extra: &Extra,
     heads: &mut BytesMut,
     code: i32,
     opaque: i32,
@@ -280,15 +309,15 @@ fn encode(
         flags,
         remark: None,
     };
-    let limits = config.frame_limits;
-    encode_head(
-        heads,
-        config.serialize_type,
-        &head,
-        header,
-        &[],
-        body.len(),
-        limits,
-    )?;
+    let mut limits = config.frame_limits;
+    limits.max_frame_len = limits.max_frame_len.saturating_sub(seal::room(config));
+    let (ty, body_len) = (config.serialize_type, body.len());
+    if extra.is_empty() {
+        encode_head(heads, ty, &head, header, &[], body_len, limits)?;
+    } else {
+        let fields = header;
+        let fields = WithExtra { fields, extra };
+        encode_head(heads, ty, &head, &fields, &[], body_len, limits)?;
+    }
     Ok(heads.split().freeze())
 }

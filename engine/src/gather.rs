@@ -322,8 +322,8 @@ impl Gathering {
 /// Whether an error may be one message's fault, and it is certain that none is stored.
 fn is_about_content(error: &SendError) -> bool {
     let refused = error.code() == Some(ResponseCode::MESSAGE_ILLEGAL);
-    error.certainty() != Certainty::Unknown
-        && (refused || error.kind() == SendErrorKind::InvalidMessage)
+    let kinds = [SendErrorKind::Hook, SendErrorKind::InvalidMessage];
+    error.certainty() != Certainty::Unknown && (refused || kinds.contains(&error.kind()))
 }
 
 /// A member's part of a batch's receipt (D.8, "result split").

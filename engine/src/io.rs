@@ -13,8 +13,10 @@ use rocketmq_proto::{
 use crate::dial::{DialError, TlsFailure};
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
+use crate::hooks::HookCall;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
+use crate::seal::{Seal, SealError};
 use crate::shutdown::ShutdownReport;
 use crate::slab::id;
 
@@ -95,6 +97,9 @@ pub enum Input<'a> {
     Offered(ConnId, FrameSeq),
     /// Bytes arrived; whole frames are split off the front, the rest is left for the next time.
     Received(ConnId, &'a mut BytesMut),
+    /// This frame could not be [sealed](Frame::seal) and is not written. Those behind it are. Said
+    /// before an [`Input::Flushed`] for any of these.
+    Unsealed(ConnId, FrameSeq, SealError),
     /// All frames up to this one were handed to the socket whole.
     Flushed(ConnId, FrameSeq),
     /// The connection ended without our asking. Report [`Input::Flushed`] before it.
@@ -151,7 +156,10 @@ pub enum Output {
     },
     /// Something worth telling. May be dropped.
     Event(Event),
-    /// Write a frame, after all frames given for this connection before.
+    /// Run the application's hooks, where no lock is held: [`HookCall::run`].
+    Hook(HookCall),
+    /// Write a frame, after all frames given for this connection before. [`Frame::seal`] it before,
+    /// where no lock is held; that does nothing unless credentials or RPC hooks are set.
     Transmit {
         /// The connection.
         conn: ConnId,
@@ -192,6 +200,8 @@ pub struct Frame {
     pub body: Bytes,
     /// Whether [`Input::Flushed`] is wanted as soon as this frame is written (oneway).
     pub report: bool,
+    /// What [`seal`](Self::seal) has to do, when it has.
+    pub(crate) seal: Option<Arc<Seal>>,
 }
 
 /// How an operation ended.

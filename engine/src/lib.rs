@@ -70,6 +70,7 @@ mod complete;
 mod config;
 mod correlation;
 mod deadline;
+mod denial;
 mod dial;
 pub mod driver;
 mod engine;
@@ -81,12 +82,14 @@ mod frames;
 mod gather;
 mod hang_up;
 mod health;
+mod hooks;
 mod io;
 mod link;
 mod lookup;
 mod lookup_answer;
 mod member;
 mod name_servers;
+mod naming;
 mod op;
 mod overdue;
 mod peer;
@@ -100,6 +103,8 @@ mod request;
 mod retry;
 mod rng;
 mod route;
+mod seal;
+mod sealing;
 mod select;
 mod send;
 mod server_request;
@@ -117,6 +122,10 @@ pub use engine::{Accepted, Engine, Rejected};
 pub use error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
 pub use event::{DisconnectReason, Event};
 pub use fault::{FaultRules, FaultTolerance};
+pub use hooks::{
+    CheckForbiddenHook, EndTransactionHook, EndedTransaction, HookCall, Hooks, Outgoing, Refusal,
+    RpcAnswer, RpcHook, RpcRequest, SendHook, SentMessage,
+};
 pub use io::{
     Answer, Ask, CloseCause, CloseReason, ConnId, Endpoint, Frame, FrameSeq, Input,
     InvalidEndpoint, Now, OpId, Operation, Outcome, Output, ProducerId,
@@ -125,5 +134,6 @@ pub use prepare::Prepared;
 pub use proxy::{InvalidProxy, ProxyRule};
 pub use receipt::{SendReceipt, SendStatus};
 pub use rocketmq_proto as proto;
+pub use seal::SealError;
 pub use shutdown::ShutdownReport;
 pub use stats::{BrokerStats, Latency, Stats};

@@ -52,7 +52,9 @@ impl Engine {
     fn dial(&mut self, now: Now, id: PeerId) {
         let by = later(now.mono, self.config.connect_timeout);
         let decoder = FrameDecoder::new(self.config.frame_limits);
-        let conn = self.peers.conns.insert(Conn::new(id, decoder, now.mono));
+        let mut conn = Conn::new(id, decoder, now.mono);
+        conn.seal = self.seal_for(id);
+        let conn = self.peers.conns.insert(conn);
         self.arm_peer(id, Some(by));
         let Some(peer) = self.peers.peers.get_mut(id) else {
             return;

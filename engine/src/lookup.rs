@@ -44,6 +44,7 @@ impl Engine {
             topic: id,
             fallback: false,
             missed: false,
+            denied: false,
             deadline,
             wanted_by,
             timer: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocketmq_proto::{CommandView, ResponseCode, TopicRoute};
 
+use crate::denial::is_denial;
 use crate::engine::Engine;
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
@@ -42,6 +43,7 @@ impl Engine {
             ResponseCode::TOPIC_NOT_EXIST if !fallback => self.topic_missed(now, id, server),
             code => {
                 let remark = answer.remark.as_deref().unwrap_or("no remark");
+                lookup.denied |= is_denial(code, remark);
                 let remark = remark.lines().next().unwrap_or_default();
                 self.lookup_failed(now, id, server, format!("{code}: {remark}"));
             }
@@ -107,11 +109,12 @@ impl Engine {
         topic.misses = 0;
         let unchanged = topic.route.as_ref() == Some(&route);
         if !unchanged || topic.publish.is_none() {
-            let publish = Publish::from_route(&topic.name, &route, at_most);
+            let name = self.config.own_topic(&topic.name);
+            let publish = Publish::from_route(&name, &route, at_most);
             if topic.publish.as_deref() != Some(&publish) {
                 topic.epoch = topic.epoch.wrapping_add(1);
                 self.outputs.push_back(Output::Event(Event::RouteChanged {
-                    topic: topic.name.clone(),
+                    topic: name.into_owned(),
                     epoch: topic.epoch,
                     queues: publish.queues.len(),
                 }));
@@ -142,12 +145,12 @@ impl Engine {
         };
         topic.lookup = None;
         topic.asked_at = Some(now.mono);
-        let name = topic.name.clone();
+        let name = self.config.own_topic(&topic.name).into_owned();
         let waiting = std::mem::take(&mut topic.waiting);
         if found.is_none() {
             topic.misses += u32::from(lookup.missed);
             let event = Event::RouteFailed {
-                topic: name.clone(),
+                topic: name,
                 error: lookup.describe(),
             };
             self.outputs.push_back(Output::Event(event));
@@ -178,13 +181,17 @@ impl Engine {
             return;
         };
         let publish = known.usable().cloned();
-        let name = known.name.clone();
+        let name = self.config.own_topic(&known.name).into_owned();
         let has_route = known.publish.is_some();
         let error = || match has_route {
             true => SendError::no_route(&name, "its route has no queue that can be written to"),
             false if lookup.fallback => SendError::no_route(&name, &lookup.describe()),
             false => SendError::new(
-                SendErrorKind::NameServer,
+                if lookup.denied {
+                    SendErrorKind::Denied
+                } else {
+                    SendErrorKind::NameServer
+                },
                 Certainty::NotSent,
                 format!(
                     "no name server could be asked for topic {name}: {}",

@@ -42,7 +42,7 @@ impl Engine {
     pub fn join(&mut self, now: Now, config: Arc<Config>) -> Result<ProducerId, ConfigError> {
         config.validate()?;
         self.config.check_same_client(&config)?;
-        if self.members.has_group(config.group.as_str()) {
+        if self.members.has_group(&config.wire_group()) {
             return Err(ConfigError {
                 field: "group",
                 value: config.group.to_string(),
@@ -142,7 +142,7 @@ impl Members {
 
     fn has_group(&self, group: &str) -> bool {
         self.iter()
-            .any(|(_, member)| !member.is_over() && member.config.group.as_str() == group)
+            .any(|(_, member)| !member.is_over() && member.config.wire_group() == group)
     }
 
     /// The body of a heartbeat: all groups but those that have said goodbye (B.3).
@@ -150,7 +150,9 @@ impl Members {
         let here = self.iter().filter(|(_, member)| !member.has_left());
         let heartbeat = HeartbeatData {
             client_id: self.client.client_id.clone(),
-            producer_groups: here.map(|(_, m)| m.config.group.to_string()).collect(),
+            producer_groups: here
+                .map(|(_, m)| m.config.wire_group().into_owned())
+                .collect(),
         };
         let mut body = BytesMut::new();
         heartbeat.encode(&mut body);

@@ -2,6 +2,7 @@
 //! (DESIGN 6; PROTOCOL E.7, E.8). The engine's own methods for it are in `link`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocketmq_proto::FrameDecoder;
@@ -11,6 +12,7 @@ use crate::dial::DialError;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
 use crate::request::Overtaken;
 use crate::route::LookupId;
+use crate::seal::Seal;
 use crate::slab::{Slab, id};
 
 id! {
@@ -29,6 +31,8 @@ pub(crate) struct Peer {
     pub(crate) failures: u32,
     pub(crate) last_error: Option<DialError>,
     pub(crate) timer: Option<Instant>,
+    /// The release that it said it is, in its last answer to a heartbeat (PROTOCOL A.5).
+    pub(crate) version: Option<i32>,
     /// Whether it is a broker's master: it gets heartbeats, and is dialled again when lost.
     pub(crate) is_broker: bool,
 }
@@ -58,6 +62,8 @@ pub(crate) enum Waiting {
 pub(crate) struct Conn {
     pub(crate) peer: PeerId,
     pub(crate) decoder: FrameDecoder,
+    /// What requests on it need before they are written.
+    pub(crate) seal: Option<Arc<Seal>>,
     /// The last frame given out.
     pub(crate) sent: FrameSeq,
     /// The last frame known to be written whole.
@@ -116,6 +122,7 @@ impl Peers {
             failures: 0,
             last_error: None,
             timer: None,
+            version: None,
             is_broker: false,
         });
         self.by_address.insert(address.clone(), id);
@@ -160,6 +167,7 @@ impl Conn {
         Self {
             peer,
             decoder,
+            seal: None,
             sent: FrameSeq::default(),
             flushed: FrameSeq::default(),
             offered: FrameSeq::default(),

@@ -20,6 +20,8 @@ pub(crate) struct Pending {
 pub(crate) struct Request {
     pub(crate) conn: ConnId,
     pub(crate) waiter: Waiter,
+    /// What was asked.
+    pub(crate) code: i32,
 }
 
 /// Who waits.
@@ -46,8 +48,15 @@ impl Pending {
         }
     }
 
-    pub(crate) fn insert(&mut self, opaque: i32, conn: ConnId, waiter: Waiter) {
-        self.requests.insert(opaque, Request { conn, waiter });
+    pub(crate) fn insert(&mut self, opaque: i32, conn: ConnId, waiter: Waiter, code: i32) {
+        let request = Request { conn, waiter, code };
+        self.requests.insert(opaque, request);
+    }
+
+    /// What the request was that waits for this number on this connection.
+    pub(crate) fn code_of(&self, conn: ConnId, opaque: i32) -> Option<i32> {
+        let request = self.requests.get(&opaque)?;
+        (request.conn == conn).then_some(request.code)
     }
 
     /// Whether a request on this connection waits for this number.
@@ -105,7 +114,7 @@ mod tests {
             last: i32::MAX - 1,
             ..Pending::default()
         };
-        pending.insert(i32::MIN, conn, op(0));
+        pending.insert(i32::MIN, conn, op(0), 0);
         assert_eq!(pending.next_opaque(), i32::MAX);
         assert_eq!(pending.next_opaque(), i32::MIN + 1);
     }
@@ -115,7 +124,7 @@ mod tests {
         let (first, second) = (ConnId::new(0, 0), ConnId::new(0, 1));
         let mut pending = Pending::default();
         let opaque = pending.next_opaque();
-        pending.insert(opaque, first, op(7));
+        pending.insert(opaque, first, op(7), 0);
         assert_eq!(pending.take(second, opaque), None);
         assert_eq!(pending.take(first, opaque), Some(op(7)));
         assert_eq!(pending.take(first, opaque), None);
@@ -130,7 +139,7 @@ mod tests {
         };
         for n in 0..5 {
             let opaque = pending.next_opaque();
-            pending.insert(opaque, conn, op(n));
+            pending.insert(opaque, conn, op(n), 0);
         }
         assert_eq!(pending.take_all(conn), (0..5).map(op).collect::<Vec<_>>());
         assert_eq!(pending.len(), 0);

@@ -15,6 +15,7 @@ use crate::auto_batch::BatchKey;
 use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::error::SendError;
+use crate::hooks::Hooks;
 
 /// A message, or a batch, ready to be sent as often as it takes: a try adds only queue, broker,
 /// correlation number and born time.
@@ -58,7 +59,8 @@ impl Prepared {
     /// Checks and prepares one message. `unique_id` is asked only when the message has no UNIQ_KEY.
     ///
     /// # Errors
-    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken.
+    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken;
+    /// [`SendErrorKind::Hook`](crate::SendErrorKind) when a hook refuses it.
     pub fn message(
         config: &Config,
         mut message: Message,
@@ -66,6 +68,15 @@ impl Prepared {
     ) -> Result<Self, SendError> {
         message.check(config.max_message_size)?;
         message.stamp(unique_id);
+        let topic = wire_topic(config, message.topic())?;
+        name_instance(config, &mut message);
+        let (body, mut sys_flag) = squeeze(config, message.body());
+        if hooked(config) {
+            Hooks::before_send(config, &mut message, &body, false)?;
+        }
+        if adds(config) {
+            message.check(config.max_message_size)?;
+        }
         let retried = message.topic().starts_with(topic::RETRY_PREFIX);
         let (mut half, mut message_id) = (false, "");
         let (mut reconsume_times, mut max_reconsume_times) = (None, None);
@@ -82,12 +93,11 @@ impl Prepared {
         }
         let message_id = message_id.to_owned();
         let key = config.auto_batch.and_then(|_| BatchKey::of(&message));
-        let (body, mut sys_flag) = squeeze(config, message.body());
         if half {
             sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);
         }
         Ok(Self {
-            topic: message.topic().clone(),
+            topic,
             target: Target::of(message.placement(), Some(&message)),
             timeout: message.own_timeout().unwrap_or(config.send_timeout),
             flag: message.flag_value(),
@@ -138,7 +148,8 @@ impl Prepared {
     /// (PROTOCOL D.8: a broker would store it over the members' own).
     ///
     /// # Errors
-    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken.
+    /// [`SendErrorKind::InvalidMessage`](crate::SendErrorKind) with the rule that is broken;
+    /// [`SendErrorKind::Hook`](crate::SendErrorKind) when a hook refuses a member.
     pub fn batch(
         config: &Config,
         mut batch: Batch,
@@ -146,6 +157,15 @@ impl Prepared {
     ) -> Result<Self, SendError> {
         batch.check(config.max_message_size)?;
         batch.stamp(unique_id);
+        let topic = wire_topic(config, batch.topic())?;
+        if adds(config) {
+            for message in batch.messages_mut() {
+                name_instance(config, message);
+                let body = message.body().clone();
+                Hooks::before_send(config, message, &body, true)?;
+            }
+            batch.check(config.max_message_size)?;
+        }
         let mut body = BytesMut::new();
         batch.encode(&mut body)?;
         let ids = batch
@@ -154,7 +174,7 @@ impl Prepared {
             .filter_map(|m| m.properties().get(property::UNIQ_KEY));
         let message_id = ids.collect::<Vec<_>>().join(",");
         Ok(Self {
-            topic: batch.topic().clone(),
+            topic,
             target: Target::of(batch.placement(), batch.messages().first()),
             timeout: batch.own_timeout().unwrap_or(config.send_timeout),
             flag: 0,
@@ -211,7 +231,7 @@ impl Prepared {
         }))
     }
 
-    /// The topic.
+    /// The topic as servers know it: in the producer's namespace, if it has one.
     pub fn topic(&self) -> &TopicName {
         &self.topic
     }
@@ -238,6 +258,30 @@ impl Prepared {
     /// What it counts against the byte budget.
     pub(crate) fn weight(&self) -> usize {
         self.body.len() + self.properties.len()
+    }
+}
+
+/// Whether hooks want to see a message before it is sent.
+fn hooked(config: &Config) -> bool {
+    !config.hooks.forbidden.is_empty() || !config.hooks.send.is_empty()
+}
+
+/// Whether something is added to what the caller gave, so that its size is to be judged again.
+fn adds(config: &Config) -> bool {
+    hooked(config) || config.namespace.is_some()
+}
+
+fn wire_topic(config: &Config, topic: &TopicName) -> Result<TopicName, SendError> {
+    let topic = config.wire_topic(topic);
+    topic.map_err(|error| InvalidMessage::from(error).into())
+}
+
+/// A message says which namespace it is of (PROTOCOL G.6).
+fn name_instance(config: &Config, message: &mut Message) {
+    if let Some(namespace) = config.namespace.as_deref().filter(|n| !n.is_empty()) {
+        let properties = message.properties_mut();
+        // Of the characters of a name: checked with the settings.
+        let _legal = properties.set(property::INSTANCE_ID, namespace);
     }
 }
 

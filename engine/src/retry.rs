@@ -6,6 +6,7 @@ use std::time::Duration;
 use rocketmq_proto::ResponseCode;
 
 use crate::config::{Config, Retry};
+use crate::denial::is_denial;
 use crate::error::AttemptFailure;
 
 /// The pause after a first flow-control answer; doubles with each try.
@@ -46,6 +47,8 @@ fn is_worth_another(config: &Config, failure: &AttemptFailure) -> bool {
             code: ResponseCode::GO_AWAY,
             ..
         } => true,
+        // Whoever is not let in here is let in nowhere (G.5).
+        AttemptFailure::Answered { code, remark } if is_denial(*code, remark) => false,
         AttemptFailure::Answered { code, .. } => config.retry_codes.contains(code),
         // A success that cannot be read: the message is there (E.12, last row).
         AttemptFailure::BadAnswer(_) => false,
@@ -162,6 +165,24 @@ mod tests {
                 not_after_write,
                 "{failure}"
             );
+        }
+    }
+
+    #[test]
+    fn a_denial_is_final_although_its_code_is_worth_another_try() {
+        let config = config();
+        let rows = [
+            (
+                ResponseCode::SYSTEM_ERROR,
+                "x.AclException: No acl config for X",
+            ),
+            (ResponseCode::NO_PERMISSION, "check signature failed."),
+        ];
+        for (code, remark) in rows {
+            assert!(config.retry_codes.contains(&code));
+            let remark = remark.to_owned();
+            let denied = AttemptFailure::Answered { code, remark };
+            assert_eq!(next_step(&config, &denied, 1, LEFT), Step::GiveUp);
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Lookup {
     pub(crate) fallback: bool,
     /// Whether a name server said that it knows no such topic.
     pub(crate) missed: bool,
+    /// Whether a name server did not let us ask.
+    pub(crate) denied: bool,
     pub(crate) deadline: Instant,
     /// When the first of those who wait for it runs out of time; the shares of name servers are
     /// parts of that.

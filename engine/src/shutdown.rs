@@ -200,7 +200,7 @@ impl Engine {
         let config = self.members.config(producer).clone();
         let header = UnregisterClientRequest {
             client_id: config.client_id.as_str().into(),
-            producer_group: Some(config.group.as_str().into()),
+            producer_group: Some(config.wire_group()),
             consumer_group: None,
         };
         let mut goodbyes = 0;

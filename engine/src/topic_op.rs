@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rocketmq_proto::TopicName;
+use rocketmq_proto::{InvalidMessage, TopicName};
 
 use crate::dial::DialError;
 use crate::engine::{Accepted, Engine, later};
@@ -23,6 +23,8 @@ impl Engine {
         want: Want,
     ) -> Accepted {
         let deadline = later(now.mono, timeout);
+        let wire = self.config.wire_topic(&topic);
+        let topic = wire.clone().unwrap_or(topic);
         let topic_id = self.routes.topic(&topic, now.mono, &mut self.rng);
         let op = self.ops.insert(Op {
             producer,
@@ -36,6 +38,11 @@ impl Engine {
             }),
         });
         self.arm_op(op, deadline);
+        if let Err(error) = wire {
+            let error = SendError::from(InvalidMessage::from(error));
+            self.finish(now, op, Outcome::Failed(error));
+            return Accepted { op, admitted: true };
+        }
         if let Some(topic) = self.routes.topics.get_mut(topic_id) {
             topic.used_at = now.mono;
             match topic.usable().cloned() {
@@ -87,16 +94,17 @@ impl Engine {
         address: &Endpoint,
         error: DialError,
     ) {
-        let Some(topic) = self.topic_op(id) else {
+        let Some(topic_op) = self.topic_op(id) else {
             return;
         };
-        topic.dialling = topic.dialling.saturating_sub(1);
-        if topic.dialling > 0 {
+        topic_op.dialling = topic_op.dialling.saturating_sub(1);
+        if topic_op.dialling > 0 {
             return;
         }
+        let topic = topic_op.topic.clone();
         let text = format!(
             "no broker of topic {} can be reached; the last, {address}: {error}",
-            topic.topic
+            self.config.own_topic(&topic)
         );
         let error = SendError::new(SendErrorKind::Connection, Certainty::NotSent, text);
         self.finish(now, id, Outcome::Failed(error));
@@ -112,6 +120,7 @@ impl Engine {
             .topics
             .get(topic_id)
             .is_some_and(|t| t.usable().is_some());
+        let topic = self.config.own_topic(&topic);
         let text = if known {
             format!("no broker of topic {topic} was connected in time")
         } else {

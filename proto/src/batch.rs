@@ -162,6 +162,12 @@ impl Batch {
         &self.messages
     }
 
+    /// The members, for a producer that adds to its own copy. The rules that [`new`](Self::new)
+    /// checked are not checked again: change nothing but properties of the application's own.
+    pub fn messages_mut(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
+
     /// Gives the members back.
     pub fn into_messages(self) -> Vec<Message> {
         self.messages

@@ -224,7 +224,8 @@ fn send_round_anywhere(producer: &impl Producer) {
 }
 
 fn refuse_all(cluster: &Cluster, broker: usize, code: ResponseCode) {
-    let remark = Some("no, thank you".to_owned());
+    // Words by which a broker refuses everybody (PROTOCOL J.2 row 2).
+    let remark = Some("the broker[10.0.0.1] sending message is forbidden".to_owned());
     fault(cluster, broker, Fault::Answer { code, remark });
 }
 

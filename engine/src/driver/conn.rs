@@ -16,9 +16,13 @@ use super::state::Progress;
 use super::wire::{Opened, Out, Wire};
 use crate::dial::DialError;
 use crate::io::{CloseCause, ConnId, Frame, FrameSeq, Input, Now};
+use crate::seal::needs_seal;
 
 /// A read has at least this much room; more is read at once when more is there.
 const READ_ROOM: usize = 16 * 1024;
+
+/// So many bytes are signed at once, or one frame: then they are written.
+const SIGN_AT_ONCE: usize = 256 * 1024;
 
 /// The writing end: what to write next. Dropped, it ends the connection.
 #[derive(Debug)]
@@ -30,6 +34,9 @@ pub struct ConnTx {
     frames: VecDeque<Frame>,
     /// Taken from the hub and not encrypted yet; used on encrypted connections only.
     unsealed: VecDeque<Frame>,
+    /// Taken from the hub and not signed yet; used with credentials or RPC hooks only.
+    unsigned: VecDeque<Frame>,
+    signs: bool,
     progress: Arc<Progress>,
     wire: Option<Arc<Wire>>,
     open: bool,
@@ -70,6 +77,8 @@ pub(super) fn pair(
         conn,
         frames: VecDeque::new(),
         unsealed: VecDeque::new(),
+        unsigned: VecDeque::new(),
+        signs: needs_seal(hub.client_config()),
         progress: progress.unwrap_or_default(),
         wire: wire.cloned(),
         open: true,
@@ -107,6 +116,16 @@ impl ConnTx {
 
     /// Sees to it that there are frames; false when there will be none any more.
     fn poll_frames(&mut self, waker: &Waker) -> Poll<bool> {
+        loop {
+            let open = ready!(self.poll_next_frames(waker));
+            // None when not one of them could be signed.
+            if !open || !self.frames.is_empty() {
+                return Poll::Ready(open);
+            }
+        }
+    }
+
+    fn poll_next_frames(&mut self, waker: &Waker) -> Poll<bool> {
         let out = self.wire.as_ref().map(|wire| wire.poll_out(waker));
         let frames_may_go = match out {
             Some(Out::Bytes(bytes)) => {
@@ -125,12 +144,14 @@ impl ConnTx {
             drop(state);
             return Poll::Ready(self.last_words());
         };
-        if self.unsealed.is_empty() {
+        if self.unsealed.is_empty() && self.unsigned.is_empty() {
             if outbox.frames.is_empty() || !frames_may_go {
                 outbox.wait(waker, frames_may_go);
                 return Poll::Pending;
             }
-            let into = if self.wire.is_some() {
+            let into = if self.signs {
+                &mut self.unsigned
+            } else if self.wire.is_some() {
                 &mut self.unsealed
             } else {
                 &mut self.frames
@@ -138,10 +159,39 @@ impl ConnTx {
             std::mem::swap(&mut outbox.frames, into);
         }
         drop(state);
+        if self.signs {
+            self.sign();
+        }
         let Some(wire) = &self.wire else {
             return Poll::Ready(true);
         };
+        if self.unsealed.is_empty() {
+            return Poll::Ready(true);
+        }
         Poll::Ready(wire.seal(&mut self.unsealed, &mut self.frames))
+    }
+
+    /// Signs some of the frames, no lock being held; what cannot be signed is not written.
+    fn sign(&mut self) {
+        let into = if self.wire.is_some() {
+            &mut self.unsealed
+        } else {
+            &mut self.frames
+        };
+        let mut signed = 0;
+        while signed < SIGN_AT_ONCE {
+            let Some(mut frame) = self.unsigned.pop_front() else {
+                return;
+            };
+            signed += frame.len();
+            match frame.seal() {
+                Ok(()) => into.push_back(frame),
+                Err(error) => {
+                    let input = Input::Unsealed(self.conn, frame.seq, error);
+                    self.hub.input(Now::system(), input);
+                }
+            }
+        }
     }
 
     /// The connection is to be closed. An encrypted one is ended by a word to the other side, which
@@ -309,6 +359,7 @@ fn not_a_frame(bytes: Bytes) -> Frame {
         head: bytes,
         body: Bytes::new(),
         report: false,
+        seal: None,
     }
 }
 

@@ -55,7 +55,7 @@ impl Hub {
 
     /// The numbers.
     pub fn stats(&self) -> Stats {
-        self.lock().engine.stats()
+        self.lock().stats()
     }
 
     /// Replaces the list of name servers; see [`Engine::set_name_servers`].

@@ -101,6 +101,7 @@ impl Session {
             head: out.into(),
             body: Bytes::new(),
             report,
+            seal: None,
         })
     }
 

@@ -120,8 +120,9 @@ impl Setup {
 fn open(mut config: Config) -> Result<(Hub, Supervisor), StartError> {
     let ip = local_ip();
     if config.client_id.is_empty() {
-        config.client_id = default_client_id(ip);
+        config.client_id = config.client_id_of(default_client_id(ip));
     }
+    config.derive_namespace();
     let ids = unique_id_seed(ip, config.utc_offset_seconds);
     Ok(Hub::new(config, entropy(), ids)?)
 }
@@ -129,6 +130,14 @@ fn open(mut config: Config) -> Result<(Hub, Supervisor), StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_be_written_as_a_url() {
+        let mut setup = Setup::new("g");
+        setup.name_servers(["http://MQ_INST_1_a.mq.example:80"]);
+        let config = setup.config.unwrap();
+        assert_eq!(config.name_servers[0].as_str(), "MQ_INST_1_a.mq.example:80");
+    }
 
     #[test]
     fn a_text_may_hold_several_name_servers() {

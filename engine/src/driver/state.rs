@@ -13,9 +13,11 @@ use super::wire::Wire;
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
+use crate::hooks::HookCall;
 use crate::io::{Ask, ConnId, Endpoint, Frame, FrameSeq, OpId, Outcome, Output};
 use crate::prepare::Prepared;
 use crate::slab::Key;
+use crate::stats::Stats;
 
 /// What stands behind the lock.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct State {
     pub(super) supervisor: Option<Waker>,
     pub(super) alarm: Option<Instant>,
     pub(super) watchers: Watchers,
+    /// Hooks whose panics were swallowed.
+    hook_panics: Arc<AtomicU64>,
     /// Set when a panic was met under the lock: a bug of ours, and the end of this producer.
     broken: bool,
 }
@@ -59,6 +63,9 @@ pub(super) struct After {
     pub(super) completed: Vec<Completed>,
     pub(super) closed: Vec<Outbox>,
     pub(super) asks: Vec<(OpId, Ask)>,
+    pub(super) hooks: Vec<HookCall>,
+    /// Where their panics are counted, when there are hooks.
+    hook_panics: Option<Arc<AtomicU64>>,
 }
 
 #[derive(Debug)]
@@ -114,6 +121,11 @@ impl After {
             }
         }
         guarded(|| drop(self.closed));
+        if let Some(panics) = self.hook_panics {
+            for call in self.hooks {
+                panics.fetch_add(call.run(), Ordering::Relaxed);
+            }
+        }
         self.asks
     }
 }
@@ -133,6 +145,7 @@ impl State {
             supervisor: None,
             alarm: None,
             watchers: Watchers::default(),
+            hook_panics: Arc::default(),
             broken: false,
         }
     }
@@ -146,6 +159,10 @@ impl State {
                     after.admitted.extend(self.slot(op).cloned());
                 }
                 Output::Ask { op, ask } => after.asks.push((op, ask)),
+                Output::Hook(call) => {
+                    after.hooks.push(call);
+                    after.hook_panics = Some(self.hook_panics.clone());
+                }
                 Output::Complete { op, outcome, spent } => {
                     let slot = self.take_slot(op);
                     after.completed.push(Completed {
@@ -185,6 +202,12 @@ impl State {
         if self.is_supervisor_wanted() {
             after.wakers.extend(self.supervisor.take());
         }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.engine.stats();
+        stats.hook_panics += self.hook_panics.load(Ordering::Relaxed);
+        stats
     }
 
     /// Whether the sleeping supervisor has something to do before its alarm.

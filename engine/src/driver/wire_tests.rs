@@ -121,6 +121,7 @@ fn frame(seq: u64, len: usize, report: bool) -> Frame {
         head,
         body,
         report,
+        seal: None,
     }
 }
 

@@ -1,12 +1,16 @@
 //! What the engine promises, one promise a test, under a clock that the test turns.
 
+#[cfg(feature = "acl")]
+mod acl;
 mod answers;
 mod auto_batch;
 mod connections;
 mod ending;
 mod fault;
+mod hooks;
 mod name_server_list;
 mod name_servers;
+mod naming;
 mod pressure;
 mod requests;
 mod rig;

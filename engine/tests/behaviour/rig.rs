@@ -27,6 +27,8 @@ pub(crate) struct Rig {
     pub(crate) events: Vec<Event>,
     pub(crate) admitted: Vec<OpId>,
     pub(crate) asked: Vec<OpId>,
+    /// Panics of hooks that were swallowed.
+    pub(crate) hook_panics: u64,
     pub(crate) producer: ProducerId,
     config: Arc<Config>,
     ids: UniqueIds,
@@ -49,9 +51,7 @@ pub(crate) struct Sent {
 impl Rig {
     /// An engine with one name server; `change` sets what matters to the test.
     pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(GroupName::new("group").unwrap());
-        config.client_id = "client".to_owned();
-        config.name_servers = vec![Endpoint::new(NAME_SERVER).unwrap()];
+        let mut config = Self::plain_config();
         change(&mut config);
         let config = Arc::new(config);
         let mut engine = Engine::new(config.clone(), 1).unwrap();
@@ -68,6 +68,7 @@ impl Rig {
             events: Vec::new(),
             admitted: Vec::new(),
             asked: Vec::new(),
+            hook_panics: 0,
             config,
             ids: UniqueIds::new(UniqueIdSeed {
                 ip: [10, 0, 0, 1].into(),
@@ -76,11 +77,28 @@ impl Rig {
                 utc_offset_seconds: 0,
             }),
             correlation: 0,
+            ids: UniqueIds::new(Self::id_seed()),
             base,
             now: Duration::ZERO,
             dials: Vec::new(),
             frames: VecDeque::new(),
             done: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn plain_config() -> Config {
+        let mut config = Config::new(GroupName::new("group").unwrap());
+        config.client_id = "client".to_owned();
+        config.name_servers = vec![Endpoint::new(NAME_SERVER).unwrap()];
+        config
+    }
+
+    pub(crate) fn id_seed() -> UniqueIdSeed {
+        UniqueIdSeed {
+            ip: [10, 0, 0, 1].into(),
+            pid: 1,
+            hash: 1,
+            utc_offset_seconds: 0,
         }
     }
 
@@ -248,6 +266,13 @@ impl Rig {
         self.frames.remove(at)
     }
 
+    /// Takes the first frame with this code, on whatever connection.
+    pub(crate) fn take_frame(&mut self, code: RequestCode) -> Sent {
+        let fits = |sent: &Sent| sent.command.code == code.0;
+        let at = self.frames.iter().position(fits).unwrap();
+        self.frames.remove(at).unwrap()
+    }
+
     /// All frames that nobody has taken.
     pub(crate) fn frames(&self) -> impl Iterator<Item = &Sent> {
         self.frames.iter()
@@ -337,7 +362,14 @@ impl Rig {
                     self.closed.push((conn, why));
                 }
                 Output::Event(event) => self.events.push(event),
-                Output::Transmit { conn, frame } => {
+                Output::Hook(call) => self.hook_panics += call.run(),
+                Output::Transmit { conn, mut frame } => {
+                    if let Err(error) = frame.seal() {
+                        let now = self.now();
+                        let input = Input::Unsealed(conn, frame.seq, error);
+                        self.engine.handle(now, input);
+                        continue;
+                    }
                     let mut bytes = BytesMut::from(&frame.head[..]);
                     bytes.extend_from_slice(&frame.body);
                     let read = FrameDecoder::default()

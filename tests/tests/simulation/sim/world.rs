@@ -325,7 +325,14 @@ impl World {
             }
             Output::Disconnect { conn, .. } => self.hang_up(conn),
             Output::Event(_) => Ok(()),
-            Output::Transmit { conn, frame } => {
+            Output::Hook(call) => {
+                let _panics = call.run();
+                Ok(())
+            }
+            Output::Transmit { conn, mut frame } => {
+                if let Err(error) = frame.seal() {
+                    return Err(format!("a frame cannot be sealed: {error}"));
+                }
                 self.trace.bytes(&frame.head);
                 self.trace.bytes(&frame.body);
                 self.transmit(conn, frame)

@@ -1,0 +1,121 @@
+//! The engine's side of hooks and signatures: what goes along with a frame, and what becomes of one
+//! that could not be sealed (PROTOCOL E.10, G.5).
+
+use std::sync::Arc;
+
+use rocketmq_proto::{CommandView, Frame as ReceivedFrame, RemotingCommand, RequestCode};
+
+use crate::engine::Engine;
+use crate::error::SendError;
+use crate::hooks::{HookCall, RpcAnswer, SentMessage};
+use crate::io::{ConnId, FrameSeq, Now, OpId, Outcome, Output};
+use crate::op::{Op, State};
+use crate::peer::PeerId;
+use crate::pending::Waiter;
+use crate::seal::{Seal, SealError};
+
+impl Engine {
+    /// What the requests to a server need before they are written.
+    pub(crate) fn seal_for(&self, id: PeerId) -> Option<Arc<Seal>> {
+        let peer = self.peers.peers.get(id)?;
+        let seal = Seal::new(&self.config, &peer.address)?;
+        let of_version = peer.version.and_then(|version| seal.of_version(version));
+        Some(of_version.unwrap_or(seal))
+    }
+
+    /// A server says which release it is.
+    pub(crate) fn heartbeat_answered(&mut self, conn: ConnId, answer: &CommandView<'_>) {
+        let Some(link) = self.peers.conns.get_mut(conn) else {
+            return;
+        };
+        let seal = link.seal.as_ref();
+        if let Some(seal) = seal.and_then(|seal| seal.of_version(answer.version)) {
+            link.seal = Some(seal);
+        }
+        if let Some(peer) = self.peers.peers.get_mut(link.peer) {
+            peer.version = Some(answer.version);
+        }
+    }
+
+    /// A frame was not written: its send fails for good, its connection goes on.
+    pub(crate) fn unsealed(&mut self, now: Now, conn: ConnId, seq: FrameSeq, error: &SealError) {
+        let Some(link) = self.peers.conns.get_mut(conn) else {
+            return;
+        };
+        self.stats.hook_panics += u64::from(error.is_panic());
+        let stuck = link.stuck.iter().position(|stuck| stuck.0 == seq);
+        let stuck = stuck.and_then(|at| link.stuck.remove(at));
+        let unwritten = link.unwritten.iter().position(|frame| frame.0 == seq);
+        let unwritten = unwritten.and_then(|at| link.unwritten.remove(at));
+        let waiter = self.pending.take(conn, error.opaque);
+        if waiter.is_some() {
+            link.pending = link.pending.saturating_sub(1);
+        }
+        if let Some((_, weight, oneway)) = stuck {
+            self.pool(oneway).give_back(weight);
+        }
+        if let Some((_, op)) = unwritten {
+            self.fail_unsealed(now, op, error);
+        }
+        match waiter {
+            None | Some(Waiter::Heartbeat) => {}
+            Some(Waiter::Lookup(lookup, server)) => {
+                self.lookup_failed(now, lookup, &server, error.to_string());
+            }
+            Some(Waiter::Op(op)) => self.fail_unsealed(now, op, error),
+            Some(Waiter::Unregister(producer)) => self.unregistered(producer),
+        }
+        self.close_if_left(now, conn);
+    }
+
+    fn fail_unsealed(&mut self, now: Now, op: OpId, error: &SealError) {
+        self.set_state(op, State::Running);
+        self.fail_send(now, op, SendError::from(error));
+    }
+
+    /// Hands the end of a send to the hooks after it.
+    pub(crate) fn tell_sent(&mut self, now: Now, op: &Op, outcome: &Outcome) {
+        let config = self.members.config(op.producer);
+        let Some(send) = op.as_send().filter(|_| !config.hooks.send.is_empty()) else {
+            return;
+        };
+        let (outcome, attempts) = match outcome {
+            Outcome::Sent(receipt) => (Ok(Some((**receipt).clone())), receipt.attempts),
+            Outcome::Failed(error) => (Err(error.clone()), error.attempts().len() as u32),
+            _ => (Ok(None), send.tries),
+        };
+        let attempt = send.attempt.as_ref();
+        let sent = SentMessage {
+            group: config.group.clone(),
+            topic: config.own_topic(&send.prepared.topic).into_owned(),
+            message_id: send.prepared.message_id.clone(),
+            oneway: send.oneway,
+            broker: attempt.map(|attempt| attempt.broker.clone()),
+            address: attempt.and_then(|attempt| attempt.address.clone()),
+            elapsed: now.mono.saturating_duration_since(op.since),
+            attempts,
+            outcome,
+        };
+        let call = HookCall::sent(config, sent);
+        self.outputs.push_back(Output::Hook(call));
+    }
+
+    /// Hands an answer to the RPC hooks; before whoever waits for it gets it.
+    pub(crate) fn tell_answered(&mut self, conn: ConnId, opaque: i32, frame: &ReceivedFrame) {
+        if self.config.hooks.rpc.is_empty() {
+            return;
+        }
+        let request = self.pending.code_of(conn, opaque);
+        let from = self.peers.address_of(conn).cloned();
+        let answer = RemotingCommand::from_frame(frame);
+        if let (Some(request), Some(from), Ok(answer)) = (request, from, answer) {
+            let answer = RpcAnswer {
+                from,
+                request: RequestCode(request),
+                answer,
+            };
+            let call = HookCall::answered(&self.config, answer);
+            self.outputs.push_back(Output::Hook(call));
+        }
+    }
+}
