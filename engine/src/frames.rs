@@ -60,8 +60,7 @@ impl Engine {
             Flags::REQUEST
         };
         let head = match encode(
-            &self.config,
-            &self.extra,
+            (&self.config, &self.extra),
             &mut self.heads,
             code.0,
             opaque,
@@ -108,19 +107,11 @@ impl Engine {
         waiter: Waiter,
     ) -> i32 {
         let opaque = self.pending.next_opaque();
-        let (extra, heads, flags) = (&self.extra, &mut self.heads, Flags::REQUEST);
+        let (settings, heads) = ((&*self.config, &self.extra), &mut self.heads);
         // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
         // the waiter's deadline ends it.
-        if let Ok(head) = encode(
-            &self.config,
-            extra,
-            heads,
-            code.0,
-            opaque,
-            flags,
-            header,
-            &body,
-        ) {
+        let flags = Flags::REQUEST;
+        if let Ok(head) = encode(settings, heads, code.0, opaque, flags, header, &body) {
             self.push_request(conn, head, body, false);
             self.expect_answer(conn, opaque, waiter, code);
         }
@@ -289,8 +280,7 @@ impl Engine {
 }
 
 fn encode(
-    config: &crate::Config,
-    extra: &Extra,
+    (config, extra): (&crate::Config, &Extra),
     heads: &mut BytesMut,
     code: i32,
     opaque: i32,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rocketmq_proto::{
     FrameDecoder, FrameLimits, GroupName, RemotingCommand, RequestCode, SerializeType,
 };
@@ -133,6 +133,7 @@ fn a_hook_that_panics_or_adds_too_much_is_an_error_that_says_which_request() {
 
 #[cfg(feature = "acl")]
 mod acl {
+    use bytes::Bytes;
     use rocketmq_proto::Credentials;
 
     use super::*;
@@ -146,23 +147,23 @@ mod acl {
     /// A frame that Apache RocketMQ signed, without what signing added: sealing adds the same.
     #[test]
     fn the_signatures_of_the_golden_frames_are_reproduced() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/");
-        let rows = [
-            ("acl-send-v2", SerializeType::Json, None),
-            ("acl-send-v2", SerializeType::Binary, None),
-            ("acl-get-route", SerializeType::Json, Some("tok")),
-            ("acl-get-route", SerializeType::Binary, Some("tok")),
-            ("acl-end-transaction", SerializeType::Json, None),
-            ("acl-end-transaction", SerializeType::Binary, None),
-        ];
-        for (name, ty, token) in rows {
-            let suffix = match ty {
-                SerializeType::Json => "json",
-                SerializeType::Binary => "rocketmq",
+        macro_rules! golden {
+            ($name:literal) => {
+                &include_bytes!(concat!("../../tests/golden/", $name, ".bin"))[..]
             };
-            let bytes = std::fs::read(format!("{folder}{name}.{suffix}.bin")).unwrap();
+        }
+        let (json, binary) = (SerializeType::Json, SerializeType::Binary);
+        let rows = [
+            (golden!("acl-send-v2.json"), json, None),
+            (golden!("acl-send-v2.rocketmq"), binary, None),
+            (golden!("acl-get-route.json"), json, Some("tok")),
+            (golden!("acl-get-route.rocketmq"), binary, Some("tok")),
+            (golden!("acl-end-transaction.json"), json, None),
+            (golden!("acl-end-transaction.rocketmq"), binary, None),
+        ];
+        for (bytes, ty, token) in rows {
             let golden = FrameDecoder::default()
-                .next_frame(&mut BytesMut::from(&bytes[..]))
+                .next_frame(&mut BytesMut::from(bytes))
                 .unwrap()
                 .unwrap();
             let golden = RemotingCommand::from_frame(&golden).unwrap();
@@ -180,7 +181,7 @@ mod acl {
             config.language = unsigned.language.unwrap();
             let mut frame = frame(config, ty, &unsigned);
             frame.seal().unwrap();
-            assert_eq!(read_back(&frame), golden, "{name} {suffix}");
+            assert_eq!(read_back(&frame), golden);
         }
     }
 
