@@ -63,6 +63,7 @@ impl Engine {
                 self.lookup_failed(now, lookup, &server, error.to_string());
             }
             Some(Waiter::Op(op)) => self.fail_unsealed(now, op, error),
+            Some(Waiter::Probe(broker)) => self.probe_lost(now, &broker),
             Some(Waiter::Unregister(producer)) => self.unregistered(producer),
         }
         self.close_if_left(now, conn);
