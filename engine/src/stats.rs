@@ -45,11 +45,10 @@ pub struct Stats {
     pub unmatched_replies: u64,
     /// Connections that broke or were closed for a fault.
     pub connections_lost: u64,
-    /// How long confirmed sends took, from the call on; requests are not in it.
     /// Hooks of the application that panicked after a send, or around a request
     /// ([`Hooks`](crate::Hooks)).
     pub hook_panics: u64,
-    /// How long confirmed sends took, from the call on.
+    /// How long confirmed sends took, from the call on; requests are not in it.
     pub latency: Latency,
 }
 

@@ -70,12 +70,6 @@ impl Rig {
             asked: Vec::new(),
             hook_panics: 0,
             config,
-            ids: UniqueIds::new(UniqueIdSeed {
-                ip: [10, 0, 0, 1].into(),
-                pid: 1,
-                hash: 1,
-                utc_offset_seconds: 0,
-            }),
             correlation: 0,
             ids: UniqueIds::new(Self::id_seed()),
             base,
