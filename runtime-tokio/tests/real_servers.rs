@@ -1,4 +1,4 @@
-//! The parts of the suite that make sense beside real servers, and what only they can show: a broker that is killed.
+//! The parts of the suite that make sense beside real servers, on tokio.
 //!
 //! ```text
 //! tests/scripts/real-servers.sh cargo test --release -p rocketmq-tokio --test real_servers -- --nocapture
@@ -21,196 +21,15 @@ mod reader;
 #[path = "../../tests/suite/mod.rs"]
 mod suite;
 
-use std::collections::HashSet;
-use std::ops::Deref;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, mpsc};
-use std::time::{Duration, Instant};
-use std::{env, fs, thread};
-
-use rocketmq_proto::Message;
-
-use harness::MultiThread;
-use reader::Reader;
-use suite::support::{PATIENCE, eventually, unique_id};
-use suite::{Harness, Pending, Producer, Sent, Servers};
-
 suite_everywhere!(
     current_thread,
     crate::harness::CurrentThread,
-    crate::beside_real_servers()
+    crate::suite::real::beside_real_servers()
 );
+suite_real!(current_thread_alone, crate::harness::CurrentThread);
 suite_everywhere!(
     multi_thread,
     crate::harness::MultiThread,
-    crate::beside_real_servers()
+    crate::suite::real::beside_real_servers()
 );
-
-/// Held for reading by whoever needs two brokers, for writing by whoever kills one.
-static WHOLE: RwLock<()> = RwLock::new(());
-
-struct Beside(
-    Servers,
-    #[allow(dead_code, reason = "it is held")] RwLockReadGuard<'static, ()>,
-);
-
-impl Deref for Beside {
-    type Target = Servers;
-
-    fn deref(&self) -> &Servers {
-        &self.0
-    }
-}
-
-fn beside_real_servers() -> Option<Beside> {
-    let servers = Servers::real()?;
-    let whole = WHOLE.read().unwrap_or_else(PoisonError::into_inner);
-    Some(Beside(servers, whole))
-}
-
-/// How long a throughput may be down after a broker was killed.
-const RECOVERY: Duration = Duration::from_secs(2);
-/// The time over which a throughput is taken.
-const WINDOW: Duration = Duration::from_millis(500);
-
-#[test]
-fn a_killed_broker_loses_nothing_confirmed_and_costs_two_seconds() {
-    let Some(servers) = Servers::real() else {
-        return;
-    };
-    let Some(victim) = Victim::from_env("broker-a") else {
-        println!("left out: no ROCKETMQ_TEST_CLUSTER_DIR in the environment");
-        return;
-    };
-    let _alone = WHOLE.write().unwrap_or_else(PoisonError::into_inner);
-    let harness = MultiThread::new();
-    let producer = servers.start(&harness, |config| {
-        config.max_in_flight = 1000;
-        // The name server forgets the broker at once; its return is noticed by asking.
-        config.poll_interval = RECOVERY;
-    });
-    let topic = servers.make_topic(&producer, "killed");
-
-    let load = Load::start(&producer, &topic);
-    let full = rate_over(&producer, 4 * WINDOW);
-    victim.kill();
-    let killed_at = Instant::now();
-    eventually("the throughput is back", || {
-        rate_over(&producer, WINDOW) > full / 3.0
-    });
-    let recovered = killed_at.elapsed().saturating_sub(WINDOW);
-    let degraded = rate_over(&producer, 4 * WINDOW);
-    victim.restart();
-    eventually("the broker is in use again", || {
-        let message = Message::new(&*topic, "are you back?");
-        let sent = producer.send(message);
-        sent.is_ok_and(|receipt| &*receipt.queue.broker == victim.name)
-    });
-    let again = rate_over(&producer, 2 * WINDOW);
-    let sent = load.stop();
-
-    let (mut failed, mut twice) = (0, 0);
-    let mut confirmed = HashSet::new();
-    for outcome in sent {
-        match outcome {
-            Ok(receipt) => {
-                twice += u32::from(receipt.attempts > 1);
-                assert!(confirmed.insert(receipt.message_id));
-            }
-            Err(error) => {
-                failed += 1;
-                if failed <= 3 {
-                    println!(
-                        "failed: {error} ({}): {:?}",
-                        error.certainty(),
-                        error.attempts()
-                    );
-                }
-            }
-        }
-    }
-    println!(
-        "{} confirmed, {twice} of them by a second or third try, {failed} failed; {full:.0}/s with two brokers, {degraded:.0}/s with one, {again:.0}/s \
-         with two again; recovered after {recovered:.1?}",
-        confirmed.len()
-    );
-    assert!(recovered <= RECOVERY, "recovered after {recovered:?} only");
-    let mut reader = Reader::new(&servers.name_servers);
-    eventually("every confirmed message is found", || {
-        let stored = reader.read(&topic, confirmed.len(), PATIENCE).unwrap();
-        let stored: HashSet<_> = stored.iter().map(unique_id).collect();
-        let lost = confirmed.iter().filter(|id| !stored.contains(&***id));
-        lost.count() == 0
-    });
-}
-
-/// Confirmed messages a second, over so much time from now.
-fn rate_over(producer: &impl Producer, time: Duration) -> f64 {
-    let (start, before) = (Instant::now(), producer.stats().sent);
-    thread::sleep(time);
-    (producer.stats().sent - before) as f64 / start.elapsed().as_secs_f64()
-}
-
-/// Messages sent without a pause, as many at once as the producer takes.
-struct Load {
-    stop: std::sync::Arc<AtomicBool>,
-    collector: thread::JoinHandle<Vec<Sent>>,
-}
-
-impl Load {
-    fn start<P: Producer>(producer: &P, topic: &str) -> Self {
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let (give, take) = mpsc::sync_channel::<Result<P::Pending, _>>(100_000);
-        let (producer, topic, stopped) = (producer.clone(), topic.to_owned(), stop.clone());
-        thread::spawn(move || {
-            let body = "x".repeat(256);
-            for number in 0.. {
-                if stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                let message = Message::new(&*topic, body.clone());
-                let message = message.key(format!("message-{number}"));
-                give.send(producer.enqueue(message)).unwrap();
-            }
-        });
-        let collector = thread::spawn(move || {
-            let wait = |taken: Result<P::Pending, _>| taken.and_then(Pending::wait);
-            take.into_iter().map(wait).collect()
-        });
-        Self { stop, collector }
-    }
-
-    fn stop(self) -> Vec<Sent> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.collector.join().unwrap()
-    }
-}
-
-/// A server that `tests/scripts/real-servers.sh` lets us kill.
-struct Victim {
-    name: &'static str,
-    cluster: PathBuf,
-}
-
-impl Victim {
-    fn from_env(name: &'static str) -> Option<Self> {
-        let cluster = env::var_os("ROCKETMQ_TEST_CLUSTER_DIR")?;
-        Some(Self {
-            name,
-            cluster: Path::new(&cluster).to_owned(),
-        })
-    }
-
-    fn kill(&self) {
-        let pid = fs::read_to_string(self.cluster.join(format!("{}.pid", self.name))).unwrap();
-        let killed = Command::new("kill").args(["-KILL", pid.trim()]).status();
-        assert!(killed.unwrap().success());
-    }
-
-    fn restart(&self) {
-        let start = self.cluster.join(format!("{}.start", self.name));
-        assert!(Command::new(start).status().unwrap().success());
-    }
-}
+suite_real!(multi_thread_alone, crate::harness::MultiThread);

@@ -41,6 +41,8 @@ pub(crate) mod name_servers;
 pub(crate) mod placing;
 pub(crate) mod pressure;
 pub(crate) mod proxied;
+#[allow(dead_code, reason = "for targets beside real servers")]
+pub(crate) mod real;
 pub(crate) mod requesting;
 pub(crate) mod retrying;
 pub(crate) mod sending;
@@ -175,6 +177,19 @@ macro_rules! suite_everywhere {
     };
 }
 
+/// Every scenario that needs real servers: `suite_real!(name, harness type)`.
+#[allow(unused_macros, reason = "for targets beside real servers")]
+macro_rules! suite_real {
+    ($runtime:ident, $harness:ty) => {
+        mod $runtime {
+            suite_in_process! { @tests $harness;
+                real:
+                    a_killed_broker_loses_nothing_confirmed_and_costs_two_seconds;
+            }
+        }
+    };
+}
+
 /// Every scenario that needs servers which obey: `suite_in_process!(name, harness type)`.
 macro_rules! suite_in_process {
     ($runtime:ident, $harness:ty) => {
@@ -306,6 +321,7 @@ macro_rules! suite_in_process {
                 together:
                     two_producers_in_one_process_do_not_meet,
                     producers_on_two_clusters_do_not_meet,
+                    nothing_of_the_process_is_touched,
                     producers_of_one_client_share_its_connections,
                     the_last_producer_of_a_client_closes_its_connections,
                     a_group_has_one_producer_on_a_client,

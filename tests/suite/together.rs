@@ -1,7 +1,9 @@
 //! Several producers, several clusters, several threads: nothing is shared that was not meant to be.
 
 use std::collections::HashSet;
-use std::thread;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{env, fs, thread};
 
 use rocketmq_engine::SendErrorKind;
 use rocketmq_proto::RequestCode;
@@ -53,6 +55,50 @@ pub(crate) fn producers_on_two_clusters_do_not_meet<H: Harness>() {
     right.name_server(0).stop();
     assert_works(&to_left, &left);
     to_right.send(message("gone")).unwrap_err();
+}
+
+/// No process is started, and what a process has but once stays as the program wants it.
+pub(crate) fn nothing_of_the_process_is_touched<H: Harness>() {
+    let cluster = cluster(2);
+    let before = Process::now();
+    let harness = H::new();
+    let producer = producer(&harness, &cluster);
+    for at in 0..10 {
+        producer.send(message(at.to_string())).unwrap();
+    }
+    assert_eq!(Process::now(), before, "while it runs");
+    producer.shutdown(PATIENCE);
+    harness.abort();
+    assert_eq!(Process::now(), before, "after its end");
+}
+
+/// What all threads of a process share.
+#[derive(Debug, Eq, PartialEq)]
+struct Process {
+    /// Which signals have handlers, and which are ignored.
+    signals: Vec<String>,
+    environment: Vec<(OsString, OsString)>,
+    folder: PathBuf,
+    children: Vec<String>,
+}
+
+impl Process {
+    fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let kept = ["SigIgn", "SigCgt"];
+        let signals = status
+            .lines()
+            .filter(|line| kept.iter().any(|name| line.starts_with(name)));
+        let threads = fs::read_dir("/proc/self/task").into_iter().flatten();
+        let children = threads
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+        Self {
+            signals: signals.map(str::to_owned).collect(),
+            environment: env::vars_os().collect(),
+            folder: env::current_dir().unwrap(),
+            children: children.filter(|list| !list.is_empty()).collect(),
+        }
+    }
 }
 
 /// Java: an explicit instance name shares one client instance (PROTOCOL E.3).
