@@ -73,17 +73,18 @@ pub(crate) fn enqueued_messages_are_confirmed_and_stored_once<H: Harness>(server
 pub(crate) fn oneway_messages_are_stored<H: Harness>(servers: &Servers) {
     let harness = H::new();
     let producer = servers.start(&harness, |_| {});
-    let topic = fresh("oneway");
+    // A broker that is still creating a topic refuses messages; nobody hears that of these.
+    let topic = servers.make_topic(&producer, "oneway");
+    let created = producer.publish_queues(&topic).unwrap().len();
     for at in 0..50 {
         let message = Message::new(&*topic, at.to_string()).tag("once");
         producer.send_oneway(message).unwrap();
     }
-    let stored = servers.read(&topic, 50);
+    let mut stored = servers.read(&topic, created + 50);
+    stored.retain(|message| message.properties.get(property::TAGS) == Some("once"));
     let mut bodies: Vec<u32> = stored.iter().map(|m| text(m).parse().unwrap()).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, (0..50).collect::<Vec<_>>());
-    let is_tagged = |m: &StoredMessage| m.properties.get(property::TAGS) == Some("once");
-    assert!(stored.iter().all(is_tagged));
     assert_eq!(ids(&stored).len(), 50);
     assert_eq!(producer.stats().sent_oneway, 50);
 }
