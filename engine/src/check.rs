@@ -233,6 +233,10 @@ impl Engine {
                     "{id} is asked for a topic that does not wait for it"
                 ));
             }
+            let waits = self.discovery.as_ref().is_some_and(|d| d.is_asking());
+            if lookup.outstanding() == 0 && !waits {
+                return Err(format!("{id} waits for no name server"));
+            }
             if lookup.timer.is_none() {
                 return Err(format!("{id} has no deadline armed"));
             }
@@ -261,6 +265,10 @@ impl Engine {
             (self.poll_at, Timer::Poll),
             (self.heartbeat_at, Timer::Heartbeat),
             (self.brokers.timer, Timer::Health),
+            (
+                self.discovery.as_ref().and_then(|d| d.timer),
+                Timer::Discovery,
+            ),
         ];
         for (at, timer) in ops.chain(peers).chain(lookups).chain(upkeep) {
             if at.is_some_and(|at| entries.binary_search(&(at, timer)).is_err()) {

@@ -10,6 +10,7 @@ use rocketmq_proto::{
 };
 
 use crate::auto_batch::AutoBatch;
+use crate::discovery::Discovery;
 use crate::fault::FaultTolerance;
 use crate::hooks::Hooks;
 use crate::io::Endpoint;
@@ -23,8 +24,12 @@ use crate::proxy::ProxyRule;
 pub struct Config {
     /// The producer group (`producerGroup`). No default.
     pub group: GroupName,
-    /// The name servers (`namesrvAddr`). No default; at least one. Tried in a shuffled order (E.6).
+    /// The name servers (`namesrvAddr`). No default; at least one, unless they are
+    /// [discovered](Self::discovery). Tried in a shuffled order (E.6).
     pub name_servers: Vec<Endpoint>,
+    /// Where to ask for the name servers when none are configured (`rocketmq.namesrv.domain`,
+    /// H.1). Default `None`; a Java client that was told nothing asks [`Discovery::java`].
+    pub discovery: Option<Discovery>,
     /// The name under which brokers know this client (`clientIP@instanceName`, E.3). The runtimes
     /// fill in `ip@pid#nanoseconds`, which no other client has; an empty one is refused.
     pub client_id: String,
@@ -192,6 +197,7 @@ impl Config {
         Self {
             group,
             name_servers: Vec::new(),
+            discovery: None,
             client_id: String::new(),
             language: LanguageCode::RUST,
             version: version::V5_3_3,
@@ -334,10 +340,10 @@ impl Config {
             "producerGroup can not equal DEFAULT_PRODUCER, please specify another one",
         )?;
         check(
-            !self.name_servers.is_empty(),
+            !self.name_servers.is_empty() || self.discovery.is_some(),
             "name_servers",
             "[]".into(),
-            "must name at least one",
+            "must name at least one, or discovery must be set",
         )?;
         check(
             !self.client_id.is_empty(),
@@ -376,6 +382,11 @@ impl Config {
             "must be from 1 KiB to 1 GiB",
         )?;
         self.auto_batch.map_or(Ok(()), |batch| batch.validate())?;
+        if let Some(discovery) = &self.discovery {
+            positive("discovery.interval", discovery.interval)?;
+            positive("discovery.retry", discovery.retry)?;
+            positive("discovery.timeout", discovery.timeout)?;
+        }
         let tolerance = self.fault_tolerance.as_ref();
         if let Some((tolerance, bound)) = tolerance.and_then(|t| Some((t, t.problem()?))) {
             check(false, "fault_tolerance", format!("{tolerance:?}"), bound)?;

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::brokers::Brokers;
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
+use crate::discover::Discoverer;
 use crate::error::SendError;
 use crate::gather::Gathering;
 use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output, ProducerId};
@@ -43,6 +44,7 @@ pub struct Engine {
     pub(crate) oneway_permits: Permits,
     pub(crate) gathering: Gathering,
     pub(crate) members: Members,
+    pub(crate) discovery: Option<Box<Discoverer>>,
     /// When every known route is asked for again; `None` before the first operation.
     pub(crate) poll_at: Option<Instant>,
     /// When every broker gets a heartbeat; `None` before the first operation.
@@ -59,6 +61,7 @@ pub struct Engine {
 /// Who a deadline belongs to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Timer {
+    Discovery,
     Health,
     Heartbeat,
     Lookup(LookupId),
@@ -96,9 +99,11 @@ impl Engine {
     pub fn new(config: Arc<Config>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Rng::new(seed);
+        let mut peers = Peers::new();
         Ok(Self {
             ops: Slab::new(),
-            peers: Peers::new(),
+            discovery: Discoverer::new(&config, &mut peers),
+            peers,
             brokers: Brokers::default(),
             routes: Routes::new(config.name_servers.clone(), &mut rng),
             pending: Pending::default(),
@@ -300,6 +305,7 @@ impl Engine {
                 return;
             };
             match timer {
+                Timer::Discovery => self.discovery_due(now),
                 Timer::Health => self.health_due(now),
                 Timer::Heartbeat => self.heartbeat_due(now),
                 Timer::Lookup(lookup) => self.lookup_due(now, lookup),
@@ -314,8 +320,10 @@ impl Engine {
         let (ops, peers, routes) = (&self.ops, &self.peers.peers, &self.routes.lookups);
         let (poll_at, heartbeat_at) = (self.poll_at, self.heartbeat_at);
         let health_at = self.brokers.timer;
+        let discovery = self.discovery.as_ref().and_then(|d| d.timer);
         self.deadlines.tidy(|at, timer| {
             let armed = match timer {
+                Timer::Discovery => discovery,
                 Timer::Health => health_at,
                 Timer::Heartbeat => heartbeat_at,
                 Timer::Lookup(lookup) => routes.get(lookup).and_then(|lookup| lookup.timer),

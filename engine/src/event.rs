@@ -45,6 +45,13 @@ pub enum Event {
         /// Why.
         reason: DisconnectReason,
     },
+    /// The addresses of the name servers were asked for in vain; what was known before stays in use.
+    DiscoveryFailed {
+        /// Who was asked.
+        url: String,
+        /// Why.
+        error: String,
+    },
     /// A server asked us to go away; what it refused is sent again on a new connection (E.13).
     GoAway {
         /// The server's address.
@@ -121,6 +128,9 @@ impl fmt::Display for Event {
                 reason: DisconnectReason::Ours(why),
             } => {
                 write!(f, "closed the connection to {address}: {why}")
+            }
+            Self::DiscoveryFailed { url, error } => {
+                write!(f, "asking {url} for name servers failed: {error}")
             }
             Self::GoAway { address } => write!(f, "{address} asked us to go away"),
             Self::LateReply { address, opaque } => {

@@ -170,7 +170,7 @@ impl Engine {
         self.push_frame(conn, head, body, report, seal)
     }
 
-    fn push_frame(
+    pub(crate) fn push_frame(
         &mut self,
         conn: ConnId,
         head: Bytes,
@@ -214,6 +214,9 @@ impl Engine {
             if let Some(peer) = self.peers.peers.get_mut(peer) {
                 peer.failures = 0;
             }
+        }
+        if self.is_discovery(conn) {
+            return self.discovery_received(now, buffer);
         }
         while let Some(link) = self.peers.conns.get_mut(conn) {
             match link.decoder.next_frame(buffer) {

@@ -47,7 +47,8 @@ impl Engine {
             if peer.link == Link::Ready(conn) || peer.link == Link::Dialling(conn) {
                 waiting = std::mem::take(&mut peer.waiting);
                 if is_fault(reason) {
-                    self.stats.connections_lost += 1;
+                    // A closed connection may be how an answer in HTTP ends.
+                    self.stats.connections_lost += u64::from(!self.is_discovery(conn));
                     self.pause_dialling(now, id);
                 } else {
                     peer.link = Link::Idle;
@@ -72,6 +73,9 @@ impl Engine {
             }
         }
         self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted.into());
+        if self.is_discovery(conn) {
+            self.discovery_lost(now, reason);
+        }
     }
 
     fn request_lost(
@@ -146,7 +150,8 @@ fn is_fault(reason: DisconnectReason) -> bool {
     !matches!(
         reason,
         DisconnectReason::Ours(
-            CloseReason::GoneAway
+            CloseReason::Answered
+                | CloseReason::GoneAway
                 | CloseReason::NotListed
                 | CloseReason::Shutdown
                 | CloseReason::Unused

@@ -146,6 +146,9 @@ pub enum Output {
         to: Endpoint,
         /// Give up at this time.
         by: Instant,
+        /// Whether it must not be encrypted, whatever the settings say: it speaks HTTP (PROTOCOL
+        /// H.1).
+        plain: bool,
     },
     /// Close a connection, or stop dialling it. No [`Input`] may name it afterwards (it is ignored).
     Disconnect {
@@ -238,6 +241,8 @@ pub enum CloseCause {
 /// Why we close a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseReason {
+    /// The one question of this connection is answered (discovery, PROTOCOL H.2).
+    Answered,
     /// The dial took longer than allowed.
     DialTimeout,
     /// The server asked us to go away, and nothing waits on this connection any more (PROTOCOL E.13).
@@ -343,6 +348,14 @@ impl Endpoint {
         Ok(Self(address.into()))
     }
 
+    /// For hosts and ports that are known to be sound.
+    pub(crate) fn from_parts(host: &str, port: u16) -> Self {
+        match host.contains(':') {
+            true => Self(format!("[{host}]:{port}").into()),
+            false => Self(format!("{host}:{port}").into()),
+        }
+    }
+
     /// The whole address.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -402,6 +415,7 @@ impl fmt::Display for CloseCause {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Answered => "its question is answered",
             Self::DialTimeout => "connecting took too long",
             Self::GoneAway => "the server asked us to go away",
             Self::Garbage => "the peer sent bytes that are no RocketMQ frame",

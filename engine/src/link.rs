@@ -42,6 +42,7 @@ impl Engine {
         // Those who gave up leave their place behind; swept before the line is mostly that.
         if peer.waiting.len() > 2 * live + 64 {
             peer.waiting.retain(|waiting| match *waiting {
+                Waiting::Discovery => true,
                 Waiting::Lookup(lookup) => lookups.get(lookup).is_some(),
                 Waiting::Op(op) => ops.get(op).is_some(),
             });
@@ -56,6 +57,7 @@ impl Engine {
         conn.seal = self.seal_for(id);
         let conn = self.peers.conns.insert(conn);
         self.arm_peer(id, Some(by));
+        let plain = self.is_discovery_peer(id);
         let Some(peer) = self.peers.peers.get_mut(id) else {
             return;
         };
@@ -64,6 +66,7 @@ impl Engine {
             conn,
             to: peer.address.clone(),
             by,
+            plain,
         });
     }
 
@@ -93,6 +96,7 @@ impl Engine {
         }
         for who in waiting {
             match who {
+                Waiting::Discovery => self.ask_discovery(now, conn),
                 Waiting::Lookup(lookup) => self.ask_route(now, lookup, conn),
                 Waiting::Op(op) => self.reached(now, op, id, conn),
             }
@@ -145,6 +149,9 @@ impl Engine {
         };
         for who in waiting {
             match who {
+                Waiting::Discovery => {
+                    self.discovery_failed(now, format!("connecting failed: {error}"));
+                }
                 Waiting::Lookup(lookup) => {
                     let why = format!("connecting failed: {error}");
                     self.lookup_failed(now, lookup, &address, why);

@@ -52,7 +52,11 @@ impl Engine {
         };
         let lookup = self.routes.lookups.insert(lookup);
         topic.lookup = Some(lookup);
-        self.ask_next(now, lookup);
+        if !self.ask_next(now, lookup) {
+            // No name server is known yet: discovery goes on with it, or ends it.
+            self.arm_lookup_at(lookup, deadline);
+            self.discover(now);
+        }
     }
 
     /// Asks again after an error that speaks against the route, but not all the time.
@@ -217,6 +221,9 @@ impl Engine {
         let lookup = topic
             .and_then(|t| t.lookup)
             .and_then(|id| self.routes.lookups.get(id));
-        lookup.map_or_else(|| "no name server was asked".to_owned(), Lookup::describe)
+        lookup.map_or_else(
+            || "no name server was asked".to_owned(),
+            |lookup| self.describe_question(lookup),
+        )
     }
 }

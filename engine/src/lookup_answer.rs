@@ -151,7 +151,7 @@ impl Engine {
             topic.misses += u32::from(lookup.missed);
             let event = Event::RouteFailed {
                 topic: name,
-                error: lookup.describe(),
+                error: self.describe_question(&lookup),
             };
             self.outputs.push_back(Output::Event(event));
         }
@@ -185,7 +185,7 @@ impl Engine {
         let has_route = known.publish.is_some();
         let error = || match has_route {
             true => SendError::no_route(&name, "its route has no queue that can be written to"),
-            false if lookup.fallback => SendError::no_route(&name, &lookup.describe()),
+            false if lookup.fallback => SendError::no_route(&name, &self.describe_question(lookup)),
             false => SendError::new(
                 if lookup.denied {
                     SendErrorKind::Denied
@@ -195,7 +195,7 @@ impl Engine {
                 Certainty::NotSent,
                 format!(
                     "no name server could be asked for topic {name}: {}",
-                    lookup.describe()
+                    self.describe_question(lookup)
                 ),
             ),
         };

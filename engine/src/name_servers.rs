@@ -27,6 +27,7 @@ impl Engine {
             });
         }
         if !self.is_closing() {
+            self.stop_discovery(now);
             self.replace_name_servers(now, servers);
         }
         self.settle(now);

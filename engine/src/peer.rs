@@ -53,6 +53,7 @@ pub(crate) enum Link {
 /// Who waits for a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Waiting {
+    Discovery,
     Lookup(LookupId),
     Op(OpId),
 }
@@ -115,7 +116,14 @@ impl Peers {
         if let Some(id) = self.by_address.get(address) {
             return *id;
         }
-        let id = self.peers.insert(Peer {
+        let id = self.unlisted(address);
+        self.by_address.insert(address.clone(), id);
+        id
+    }
+
+    /// A peer of its own, which is not found by its address.
+    pub(crate) fn unlisted(&mut self, address: &Endpoint) -> PeerId {
+        self.peers.insert(Peer {
             address: address.clone(),
             link: Link::Idle,
             waiting: VecDeque::new(),
@@ -124,9 +132,7 @@ impl Peers {
             timer: None,
             version: None,
             is_broker: false,
-        });
-        self.by_address.insert(address.clone(), id);
-        id
+        })
     }
 
     /// The peer at an address, if there is one.
@@ -142,7 +148,9 @@ impl Peers {
 
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(id)?;
-        self.by_address.remove(&peer.address);
+        if self.by_address.get(&peer.address) == Some(&id) {
+            self.by_address.remove(&peer.address);
+        }
         Some(peer)
     }
 

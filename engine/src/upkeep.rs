@@ -13,7 +13,7 @@ use crate::pending::Waiter;
 const POLL_WIDTH: usize = 16;
 
 impl Engine {
-    /// Arms the two periodic tasks, at the first operation.
+    /// Arms the periodic tasks, at the first operation.
     pub(crate) fn start_upkeep(&mut self, now: Now) {
         if self.poll_at.is_some() {
             return;
@@ -21,6 +21,7 @@ impl Engine {
         self.schedule_poll(now);
         self.schedule_heartbeat(now);
         self.arm_health(now);
+        self.discover(now);
     }
 
     fn schedule_poll(&mut self, now: Now) {
@@ -144,7 +145,7 @@ impl Engine {
             };
             let named =
                 masters.contains(&peer.address) || self.routes.is_name_server(&peer.address);
-            if !named && !busy {
+            if !named && !busy && !self.is_discovery_peer(id) {
                 self.forget_peer(now, id);
             }
         }

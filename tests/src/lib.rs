@@ -73,6 +73,10 @@
 //! With the feature `tls`, `ClusterBuilder::tls` makes the servers speak TLS, permissive or enforcing, with or without
 //! client certificates, and `Handle::set_tls` changes that later. [`SocksProxy`] is a SOCKS5 proxy to reach them through.
 //!
+//! # Discovery
+//!
+//! [`AddressServer`] is the HTTP server that clients ask for the name servers, in good and bad moods.
+//!
 //! # Without sockets
 //!
 //! [`NameServer`] and [`Broker`] are plain state machines behind the trait [`Server`]: frames and the time go in,
@@ -91,6 +95,7 @@
 
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod broker;
 mod cluster;
 mod config;
@@ -111,6 +116,7 @@ mod time;
 mod tls;
 mod topic;
 
+pub use addresses::{AddressAnswer, AddressServer};
 pub use broker::{Broker, ClientSeen, Half, HalfState, Heartbeat};
 pub use cluster::{Cluster, ClusterBuilder, Handle, Listening};
 pub use config::{BrokerConfig, Health};

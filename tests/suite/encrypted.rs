@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use rocketmq_engine::driver::{TlsBuilder, TlsConfig};
 use rocketmq_engine::{
-    AttemptFailure, Certainty, CloseCause, Config, DialError, Event, SendError, SendErrorKind,
-    TlsFailure,
+    AttemptFailure, Certainty, CloseCause, Config, DialError, Discovery, Event, SendError,
+    SendErrorKind, TlsFailure,
 };
 use rocketmq_proto::{Batch, Message};
-use rocketmq_testkit::{Cluster, Listening, SocksProxy, Tls, TlsMode, TlsVersion};
+use rocketmq_testkit::{
+    AddressAnswer, AddressServer, Cluster, Listening, SocksProxy, Tls, TlsMode, TlsVersion,
+};
 
 use super::certificates::{Authority, Identity};
 use super::proxied::{cut, rule, through};
@@ -83,6 +85,21 @@ pub(crate) fn bodies_of_four_mib_get_through<H: Harness>() {
     for at in 0..4 {
         assert!(stored.iter().any(|stored| stored.body == body(at)));
     }
+}
+
+pub(crate) fn name_servers_are_asked_for_in_the_clear<H: Harness>() {
+    let authority = Authority::new("root");
+    let tls = tls(&authority.server(HERE)).mode(TlsMode::Enforcing);
+    let cluster = encrypted(1, tls);
+    let list = AddressAnswer::List(cluster.name_server_list());
+    let addresses = AddressServer::start(list).unwrap();
+    let url = format!("http://{}/rocketmq/nsaddr", addresses.addr());
+    let harness = H::new();
+    let producer = harness.start("suite", "", |config| {
+        config.discovery = Some(Discovery::new(&url).unwrap());
+        trusting(&authority)(config);
+    });
+    assert_works(&producer.unwrap(), &cluster);
 }
 
 pub(crate) fn a_restarted_server_is_reached_again<H: Harness>() {

@@ -31,6 +31,7 @@ pub(crate) mod cancelling;
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;
 pub(crate) mod connections;
+pub(crate) mod discovered;
 #[cfg(feature = "tls")]
 pub(crate) mod encrypted;
 pub(crate) mod ending;
@@ -225,6 +226,12 @@ macro_rules! suite_in_process {
                     an_answer_cut_short_is_no_answer,
                     a_second_answer_changes_nothing,
                     a_broker_hears_who_we_are_before_the_first_message;
+                discovered:
+                    the_first_send_finds_the_name_servers_by_itself,
+                    a_list_that_changes_is_followed,
+                    each_wrong_answer_is_an_error_that_says_so_in_time,
+                    when_nobody_is_there_the_error_says_so_in_time,
+                    without_name_servers_and_discovery_there_is_no_producer;
                 ending:
                     flush_waits_for_all_that_was_sent_before,
                     flush_waits_for_what_fails_too,
@@ -353,6 +360,7 @@ macro_rules! suite_encrypted {
                 encrypted:
                     every_kind_of_send_gets_through,
                     bodies_of_four_mib_get_through,
+                    name_servers_are_asked_for_in_the_clear,
                     a_restarted_server_is_reached_again,
                     a_name_may_be_expected_instead_of_the_address,
                     each_wrong_certificate_has_its_own_error,

@@ -27,7 +27,7 @@ pub(super) struct State {
     slots: Vec<Option<(OpId, Arc<Slot>)>>,
     /// What is to be written on each connection, by its slot number.
     pub(super) outboxes: Vec<Option<Outbox>>,
-    pub(super) dials: VecDeque<(ConnId, Endpoint, Instant)>,
+    pub(super) dials: VecDeque<Dial>,
     /// The supervisor, while it sleeps, and until when.
     pub(super) supervisor: Option<Waker>,
     pub(super) alarm: Option<Instant>,
@@ -36,6 +36,16 @@ pub(super) struct State {
     hook_panics: Arc<AtomicU64>,
     /// Set when a panic was met under the lock: a bug of ours, and the end of this producer.
     broken: bool,
+}
+
+/// A connection to be made.
+#[derive(Debug)]
+pub(super) struct Dial {
+    pub(super) conn: ConnId,
+    pub(super) to: Endpoint,
+    pub(super) by: Instant,
+    /// Whether it is not encrypted in any case.
+    pub(super) plain: bool,
 }
 
 /// The frames that wait to be written on one connection.
@@ -171,9 +181,19 @@ impl State {
                         spent,
                     });
                 }
-                Output::Connect { conn, to, by } => {
+                Output::Connect {
+                    conn,
+                    to,
+                    by,
+                    plain,
+                } => {
                     self.keep_outbox(conn);
-                    self.dials.push_back((conn, to, by));
+                    self.dials.push_back(Dial {
+                        conn,
+                        to,
+                        by,
+                        plain,
+                    });
                 }
                 Output::Disconnect { conn, .. } => {
                     after.closed.extend(self.take_outbox(conn));

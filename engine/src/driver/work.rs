@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::conn::{ConnRx, ConnTx, pair};
 use super::hub::Hub;
 use super::socks::Socks;
+use super::state::Dial;
 use super::ticket::remember;
 use super::wire::Wire;
 use crate::config::Config;
@@ -67,9 +68,10 @@ impl Supervisor {
                 self.hub.tick(now);
                 continue;
             }
-            if let Some((conn, to, by)) = state.dials.pop_front() {
+            if let Some(dial) = state.dials.pop_front() {
                 drop(state);
-                match DialJob::new(&self.hub, conn, to, by) {
+                let conn = dial.conn;
+                match DialJob::new(&self.hub, dial) {
                     Ok(job) => return Work::Dial(job),
                     Err(error) => self.hub.dial_failed(now, conn, error),
                 }
@@ -95,16 +97,17 @@ impl Drop for Supervisor {
 }
 
 impl DialJob {
-    fn new(hub: &Hub, conn: ConnId, target: Endpoint, by: Instant) -> Result<Self, DialError> {
+    fn new(hub: &Hub, dial: Dial) -> Result<Self, DialError> {
         let config = hub.client_config();
+        let target = dial.to;
         let rule = config.proxies.iter().find(|rule| rule.matches(&target));
-        let wire = wire(config, &target, rule)?.map(Arc::new);
+        let wire = wire(config, &target, rule, dial.plain)?.map(Arc::new);
         let to = rule.map_or(target, |rule| rule.proxy().clone());
         Ok(Self {
             hub: hub.clone(),
-            conn,
+            conn: dial.conn,
             to,
-            by,
+            by: dial.by,
             proxied: rule.is_some(),
             wire,
             open: true,
@@ -148,6 +151,7 @@ fn wire(
     config: &Config,
     target: &Endpoint,
     rule: Option<&ProxyRule>,
+    plain: bool,
 ) -> Result<Option<Wire>, DialError> {
     let socks = rule
         .map(|rule| Socks::new(target.clone(), rule.clone()))
@@ -157,6 +161,7 @@ fn wire(
         let tls = config
             .tls
             .as_ref()
+            .filter(|_| !plain)
             .map(|tls| tls.connect(target).map_err(DialError::Tls));
         let tls = tls.transpose()?;
         let plain = socks.is_none() && tls.is_none();
@@ -164,7 +169,7 @@ fn wire(
     }
     #[cfg(not(feature = "tls"))]
     {
-        let _ = config;
+        let _ = (config, plain);
         Ok(socks.map(|socks| Wire::new(Some(socks))))
     }
 }

@@ -5,6 +5,7 @@ mod acl;
 mod answers;
 mod auto_batch;
 mod connections;
+mod discovering;
 mod ending;
 mod fault;
 mod hooks;

@@ -37,6 +37,8 @@ pub(crate) struct Rig {
     now: Duration,
     dials: Vec<(ConnId, String)>,
     frames: VecDeque<Sent>,
+    /// Questions in HTTP.
+    pub(crate) http: Vec<(ConnId, String)>,
     done: BTreeMap<OpId, Outcome>,
 }
 
@@ -76,6 +78,7 @@ impl Rig {
             now: Duration::ZERO,
             dials: Vec::new(),
             frames: VecDeque::new(),
+            http: Vec::new(),
             done: BTreeMap::new(),
         }
     }
@@ -357,6 +360,10 @@ impl Rig {
                 }
                 Output::Event(event) => self.events.push(event),
                 Output::Hook(call) => self.hook_panics += call.run(),
+                Output::Transmit { conn, frame } if frame.head.starts_with(b"GET ") => {
+                    let question = String::from_utf8(frame.head.to_vec()).unwrap();
+                    self.http.push((conn, question));
+                }
                 Output::Transmit { conn, mut frame } => {
                     if let Err(error) = frame.seal() {
                         let now = self.now();

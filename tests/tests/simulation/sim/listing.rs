@@ -22,6 +22,7 @@ impl World {
         self.trace
             .line(self.now, || format!("< name servers {servers:?}"));
         let now = self.moment();
+        self.is_relisted = true;
         let set = self.engine.set_name_servers(now, servers.clone());
         set.map_err(|error| error.to_string())?;
         self.drain()?;

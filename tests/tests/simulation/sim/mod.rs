@@ -2,6 +2,7 @@
 //! under a virtual clock. One seed is one world; the same seed is the same world, to the byte.
 
 mod book;
+mod discovery;
 mod frames;
 mod listing;
 mod net;

@@ -74,8 +74,9 @@ impl Net {
                 let config = broker.config();
                 port(config.address, Some(config.name.clone()))
             }));
+        let discovery = port(SocketAddr::from(super::discovery::ADDRESS), None);
         Self {
-            servers: servers.collect(),
+            servers: servers.chain([discovery]).collect(),
             wires: BTreeMap::new(),
             just_closed: None,
             conns: BTreeMap::new(),
@@ -87,12 +88,21 @@ impl Net {
 
 impl World {
     /// The engine wants a connection.
-    pub(super) fn dial(&mut self, conn: ConnId, to: &Endpoint, by: Duration) -> Result<(), String> {
+    pub(super) fn dial(
+        &mut self,
+        conn: ConnId,
+        to: &Endpoint,
+        by: Duration,
+        plain: bool,
+    ) -> Result<(), String> {
         let address = to.to_string();
         let known = |port: &ServerPort| port.address.to_string() == address;
         let Some(server) = self.net.servers.iter().position(known) else {
             return Err(format!("{conn} is dialled to {to}, which is no server"));
         };
+        if plain != self.is_discovery(server) {
+            return Err(format!("{to} is dialled with plain: {plain}"));
+        }
         if by < self.now {
             return Err(format!("{conn} is to be dialled by a time that is over"));
         }

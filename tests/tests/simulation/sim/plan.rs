@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
 use rocketmq_engine::{
-    AttemptTimeout, AutoBatch, Config, Endpoint, FaultTolerance, OnTimeout, Retry,
+    AttemptTimeout, AutoBatch, Config, Discovery, Endpoint, FaultTolerance, OnTimeout, Retry,
 };
 use rocketmq_testkit::Flavour;
 
+use super::discovery::URL;
 use super::rng::Rng;
 
 const MS: Duration = Duration::from_millis(1);
 
 pub(super) struct Plan {
     pub(super) name_servers: usize,
+    /// Whether they are asked for over HTTP, not configured.
+    pub(super) discovers: bool,
     pub(super) brokers: usize,
     pub(super) flavour: Flavour,
     pub(super) auto_create: bool,
@@ -94,9 +97,19 @@ impl Plan {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let name_servers = rng.within(1, 3);
         let weather = Weather::draw(rng);
-        let config = draw_config(rng, name_servers);
+        let mut config = draw_config(rng, name_servers);
+        let discovers = rng.chance(250);
+        if discovers {
+            config.name_servers.clear();
+            let mut discovery = Discovery::new(URL).expect("a legal URL");
+            discovery.interval = rng.pick(&[300 * MS, 2_000 * MS, 120_000 * MS]);
+            discovery.retry = rng.pick(&[100 * MS, 10_000 * MS]);
+            discovery.timeout = rng.pick(&[50 * MS, 500 * MS, 3_000 * MS]);
+            config.discovery = Some(discovery);
+        }
         Self {
             name_servers,
+            discovers,
             brokers: rng.within(1, 3),
             flavour: rng.pick(&[Flavour::V4_9, Flavour::V5_3]),
             auto_create: rng.chance(600),

@@ -120,6 +120,13 @@ impl World {
         let address = self.net.servers[wire.server].address;
         let peer = SocketAddr::from(([10, 0, 2, 1], 40_000 + (id % 20_000) as u16));
         wire.at_server.extend_from_slice(bytes);
+        let server = wire.server;
+        if self.is_discovery(server) {
+            return self.ask_discovery(id);
+        }
+        let Some(wire) = self.net.wires.get_mut(&id) else {
+            return;
+        };
         let mut actions = Vec::new();
         let whole = loop {
             match wire.decoder.next_frame(&mut wire.at_server) {

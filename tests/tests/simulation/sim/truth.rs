@@ -22,6 +22,9 @@ impl World {
     /// Enters a frame that leaves, and checks what every frame has to be.
     pub(super) fn book_frame(&mut self, id: u64, frame: &Frame) -> Result<(), String> {
         let wire = &self.net.wires[&id];
+        if self.is_discovery(wire.server) {
+            return self.check_question(id, frame);
+        }
         let broker = &self.net.servers[wire.server].broker;
         let seen = frames::read(frame)?;
         if wire.given.0 == 0 && broker.is_some() {

@@ -88,6 +88,10 @@ impl World {
             broker.create_topic(FLAPPY, TopicConfig::new(2));
         }
         self.cluster.register_all();
+        // A list that the application never touched is discovery's business.
+        if self.plan.discovers && !self.is_relisted {
+            return Ok(());
+        }
         self.list_all()
     }
 

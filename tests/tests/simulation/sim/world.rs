@@ -44,6 +44,8 @@ pub(super) struct World {
     /// How far the wall clock is off, in ms.
     pub(super) skew: i64,
     pub(super) is_calm: bool,
+    /// Whether the application has replaced the list of name servers.
+    pub(super) is_relisted: bool,
     /// Whether a name server has lost its routes: even the stable topic's may have been odd then.
     pub(super) routes_shaken: bool,
     base: Instant,
@@ -117,6 +119,7 @@ impl World {
             now: Duration::ZERO,
             skew: 0,
             is_calm: false,
+            is_relisted: false,
             routes_shaken: false,
             base,
             agenda: BTreeMap::new(),
@@ -319,9 +322,14 @@ impl World {
                 self.book.completed(op, outcome)?;
                 self.check_probes()
             }
-            Output::Connect { conn, to, by } => {
+            Output::Connect {
+                conn,
+                to,
+                by,
+                plain,
+            } => {
                 let by = self.since_start(by);
-                self.dial(conn, &to, by)
+                self.dial(conn, &to, by, plain)
             }
             Output::Disconnect { conn, .. } => self.hang_up(conn),
             Output::Event(_) => Ok(()),
@@ -343,7 +351,7 @@ impl World {
     fn describe(&self, output: &Output) -> String {
         match output {
             Output::Complete { op, outcome, .. } => format!("> Complete {op} {outcome:?}"),
-            Output::Connect { conn, to, by } => {
+            Output::Connect { conn, to, by, .. } => {
                 let by = self.since_start(*by).as_secs_f64();
                 format!("> Connect {conn} to {to} by {by:.6}")
             }
