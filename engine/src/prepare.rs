@@ -77,21 +77,16 @@ impl Prepared {
         if adds(config) {
             message.check(config.max_message_size)?;
         }
-        let retried = message.topic().starts_with(topic::RETRY_PREFIX);
-        let (mut half, mut message_id) = (false, "");
-        let (mut reconsume_times, mut max_reconsume_times) = (None, None);
-        for (name, value) in message.properties().iter() {
-            match name {
-                property::UNIQ_KEY => message_id = value,
-                property::TRAN_MSG => half = value == "true",
-                property::RECONSUME_TIME if retried => reconsume_times = value.parse().ok(),
-                property::MAX_RECONSUME_TIMES if retried => {
-                    max_reconsume_times = value.parse().ok();
-                }
-                _ => {}
-            }
-        }
+        let properties = message.properties();
+        let message_id = properties.get(property::UNIQ_KEY).unwrap_or_default();
         let message_id = message_id.to_owned();
+        let half = properties.get(property::TRAN_MSG) == Some("true");
+        let (mut reconsume_times, mut max_reconsume_times) = (None, None);
+        if message.topic().starts_with(topic::RETRY_PREFIX) {
+            let number = |name| properties.get(name).and_then(|text| text.parse().ok());
+            reconsume_times = number(property::RECONSUME_TIME);
+            max_reconsume_times = number(property::MAX_RECONSUME_TIMES);
+        }
         let key = config.auto_batch.and_then(|_| BatchKey::of(&message));
         if half {
             sys_flag = sys_flag.with(SysFlag::TRANSACTION_PREPARED);

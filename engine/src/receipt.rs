@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rocketmq_proto::header::{SendMessageResponse, SendResponseExtras};
+use rocketmq_proto::header::SendAnswer;
 use rocketmq_proto::{CommandView, MessageQueue, ResponseCode, TopicName};
 
 /// The region of brokers that name none (PROTOCOL B.2).
@@ -93,10 +93,7 @@ impl SendReceipt {
         broker: &std::sync::Arc<str>,
         attempts: u32,
     ) -> Result<Self, String> {
-        let header: SendMessageResponse<'_> =
-            answer.ext.decode().map_err(|error| error.to_string())?;
-        let extras: SendResponseExtras<'_> =
-            answer.ext.decode().map_err(|error| error.to_string())?;
+        let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
         let message_id = match header.batch_uniq_id {
             Some(batch_id) if !batch_id.is_empty() => batch_id.into_owned(),
             _ => message_id,
@@ -113,14 +110,14 @@ impl SendReceipt {
             queue_offset: header.queue_offset,
             transaction_id: header.transaction_id.map(Into::into),
             recall_handle: header.recall_handle.map(Into::into),
-            region: extras
+            region: header
                 .region
                 .filter(|region| !region.is_empty())
                 .filter(|region| region != DEFAULT_REGION)
                 .map_or(Cow::Borrowed(DEFAULT_REGION), |region| {
                     Cow::Owned(region.into_owned())
                 }),
-            trace_on: extras.trace_on,
+            trace_on: header.trace_on.as_deref() != Some("false"),
             attempts,
         })
     }

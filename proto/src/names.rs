@@ -281,7 +281,8 @@ shared_text!(GroupName);
 
 /// Java's notion: empty, or white space throughout.
 pub(crate) fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
+    let is_plain = |byte: u8| byte.is_ascii_graphic();
+    !text.bytes().any(is_plain) && text.trim().is_empty()
 }
 
 fn utf16_len(text: &str) -> usize {

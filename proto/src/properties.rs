@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memrchr;
 use thiserror::Error;
 
 pub mod property;
@@ -15,12 +16,18 @@ const FIRST_CAPACITY: usize = 160;
 /// The properties of a message: `name ␁ value` pieces joined by `␂` (PROTOCOL D.1).
 ///
 /// The wire string itself is the only storage: adding a property appends to it, and sending it costs
-/// nothing. Look-ups walk the string, which is short. A string that came from elsewhere is kept to
-/// the byte, pieces that no parser uses included.
+/// nothing. Look-ups walk the string, which is short, unless it is known at once that the name is not
+/// there. A string that came from elsewhere is kept to the byte, pieces that no parser uses included.
 #[derive(Clone, Default, Eq, Hash, PartialEq)]
 pub struct Properties {
     wire: String,
+    marks: Marks,
 }
+
+/// One bit for each name that is there, by a number that other names may share: most questions are
+/// about names that are not there, and need no walk.
+#[derive(Clone, Copy, Default, Eq, Hash, PartialEq)]
+struct Marks(u64);
 
 /// Why a property cannot be written (PROTOCOL D.1).
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -66,13 +73,18 @@ impl Properties {
     pub const fn new() -> Self {
         Self {
             wire: String::new(),
+            marks: Marks(0),
         }
     }
 
     /// Takes a string from the wire as it is. Never fails: pieces that make no sense are skipped
     /// when read, as every parser does.
     pub fn from_wire(wire: impl Into<String>) -> Self {
-        Self { wire: wire.into() }
+        let wire = wire.into();
+        let pieces = wire.split(PROPERTY_SEPARATOR);
+        let names = pieces.filter_map(|piece| piece.split_once(NAME_VALUE_SEPARATOR));
+        let marks = names.fold(Marks(0), |marks, (name, _)| marks.with(name));
+        Self { wire, marks }
     }
 
     /// The wire string.
@@ -107,20 +119,21 @@ impl Properties {
 
     /// Removes every value of `name` and says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        if !self.pieces().any(|piece| names(piece, name)) {
+        if !self.marks.may_hold(name) || !self.pieces().any(|piece| names(piece, name)) {
             return false;
         }
         let kept = self
             .wire
             .split(PROPERTY_SEPARATOR)
             .filter(|piece| !names(piece, name));
-        self.wire = kept.fold(String::with_capacity(self.wire.len()), |mut wire, piece| {
+        let wire = kept.fold(String::with_capacity(self.wire.len()), |mut wire, piece| {
             if !wire.is_empty() {
                 wire.push(PROPERTY_SEPARATOR);
             }
             wire.push_str(piece);
             wire
         });
+        *self = Self::from_wire(wire);
         true
     }
 
@@ -131,10 +144,19 @@ impl Properties {
 
     /// The value of `name`; the last one when the string repeats it (PROTOCOL D.8 says why).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.wire
-            .rsplit(PROPERTY_SEPARATOR)
-            .filter_map(parse_piece)
-            .find_map(|(key, value)| (key == name).then_some(value))
+        if !self.marks.may_hold(name) {
+            return None;
+        }
+        let mut rest = self.wire.as_str();
+        loop {
+            let start = memrchr(PROPERTY_SEPARATOR as u8, rest.as_bytes()).map_or(0, |at| at + 1);
+            let value = rest[start..].strip_prefix(name);
+            let value = value.and_then(|value| value.strip_prefix(NAME_VALUE_SEPARATOR));
+            if value.is_some_and(|value| !value.is_empty()) && !has_separator(name) {
+                return value;
+            }
+            rest = &rest[..start.checked_sub(1)?];
+        }
     }
 
     /// Whether `name` has a value.
@@ -159,6 +181,7 @@ impl Properties {
 
     /// Writes a property whose name and value are known to be clean and new.
     pub(crate) fn append(&mut self, name: &str, value: &str) {
+        self.marks = self.marks.with(name);
         let more = name.len() + value.len() + 2;
         if self.wire.capacity() == 0 {
             self.wire.reserve(more.max(FIRST_CAPACITY));
@@ -181,6 +204,25 @@ impl Properties {
     }
 }
 
+impl Marks {
+    fn with(self, name: &str) -> Self {
+        Self(self.0 | Self::bit(name))
+    }
+
+    fn may_hold(self, name: &str) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
+
+    /// Length, first and last byte tell the names of the protocol apart well enough.
+    fn bit(name: &str) -> u64 {
+        let [first, .., last] = name.as_bytes() else {
+            return 1 << (name.len() % 64);
+        };
+        let sum = name.len() + 7 * usize::from(*first) + 29 * usize::from(*last);
+        1 << (sum % 64)
+    }
+}
+
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
@@ -188,7 +230,8 @@ impl fmt::Debug for Properties {
 }
 
 pub(crate) fn has_separator(text: &str) -> bool {
-    text.contains([NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR])
+    // Both are one byte, and no byte of any other character is below 0x80.
+    text.bytes().any(|byte| matches!(byte, 1 | 2))
 }
 
 /// Java uses a piece of three or more characters whose first U+0001 is neither its first nor its
@@ -299,5 +342,30 @@ mod tests {
             ));
         }
         assert_eq!(properties.as_wire(), "");
+    }
+
+    #[test]
+    fn names_are_found_and_missed_as_a_walk_would_whatever_bits_they_share() {
+        let names: Vec<String> = (0..300).map(|n| format!("name-{}", n * 7)).collect();
+        let mut properties = Properties::new();
+        for name in names.iter().step_by(3) {
+            properties.set(name, "v").unwrap();
+        }
+        let read = Properties::from_wire(properties.as_wire());
+        assert_eq!(properties, read);
+        for (index, name) in names.iter().enumerate() {
+            let there = index % 3 == 0;
+            assert_eq!(
+                (properties.contains(name), read.contains(name)),
+                (there, there)
+            );
+        }
+        for name in names.iter().step_by(6) {
+            assert!(properties.remove(name));
+            assert!(!properties.remove(name));
+        }
+        assert_eq!(properties, Properties::from_wire(properties.as_wire()));
+        let mut odd = Properties::from_wire("EMPTY\u{1}\u{2}a\u{1}b");
+        assert!(odd.remove("EMPTY") && odd.as_wire() == "a\u{1}b");
     }
 }

@@ -82,6 +82,28 @@ header! {
     }
 }
 
+header! {
+    /// A [`SendMessageResponse`] and its [`SendResponseExtras`], read in one pass.
+    pub struct SendAnswer<'a> {
+        /// Offset message id; of a batch all of them, joined by commas.
+        msg_id: Cow<'a, str> = "msgId",
+        /// The queue that was used.
+        queue_id: i32 = "queueId",
+        /// Place in the queue; of a batch that of its first message.
+        queue_offset: i64 = "queueOffset",
+        /// The broker's region.
+        region: Option<Cow<'a, str>> = "MSG_REGION",
+        /// Tracing is off only when this says `false`.
+        trace_on: Option<Cow<'a, str>> = "TRACE_ON",
+        /// 5.x: the unique id as stored.
+        transaction_id: Option<Cow<'a, str>> = "transactionId",
+        /// 5.x: the batch was stored as one.
+        batch_uniq_id: Option<Cow<'a, str>> = "batchUniqId",
+        /// 5.3.2 and later: what a recall needs.
+        recall_handle: Option<Cow<'a, str>> = "recallHandle",
+    }
+}
+
 /// What answers to sends carry besides, also error answers made after the broker's first checks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SendResponseExtras<'a> {

@@ -1,0 +1,198 @@
+//! Work whose instructions are counted: `instructions ITEM TIMES` does the item so many times, and
+//! nothing else that grows with the number. `tests/scripts/instructions.sh` runs it under callgrind
+//! with two numbers and takes the difference, so that what happens once does not count.
+//!
+//! The items ending in `beside` are what an item needs around itself; the table takes them off.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use bytes::BytesMut;
+use rocketmq_bench::engine::{Lab, Load};
+use rocketmq_proto::header::{
+    SendAnswer, SendMessageRequest, SendMessageResponse, SendResponseExtras,
+};
+use rocketmq_proto::{
+    Batch, Flags, Frame, FrameDecoder, FrameLimits, Head, LanguageCode, Message, RequestCode,
+    ResponseCode, SerializeType, UniqueIdSeed, UniqueIds, encode_head, version,
+};
+
+const PROPERTIES: &str = "UNIQ_KEY\u{1}7F000001000112345678010203040506\u{2}WAIT\u{1}true\
+    \u{2}TAGS\u{1}TagA\u{2}KEYS\u{1}k1 k2";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let item = arguments.next().unwrap_or_default();
+    let times = arguments.next().and_then(|times| times.parse().ok());
+    let Some(times) = times else {
+        eprintln!("usage: instructions ITEM TIMES");
+        return ExitCode::FAILURE;
+    };
+    let (json, binary) = (SerializeType::Json, SerializeType::Binary);
+    match &*item {
+        "encode-json" => encode(json, times),
+        "encode-binary" => encode(binary, times),
+        "encode-beside" => copy_strings(times),
+        "decode-json" => decode(json, times),
+        "decode-binary" => decode(binary, times),
+        "batch-of-32" => batch(times),
+        "prepare" => prepare(times),
+        _ => {
+            let Some(load) = Load::named(&item) else {
+                eprintln!("no item is called {item}");
+                return ExitCode::FAILURE;
+            };
+            Lab::new(load).run(times);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The head of a usual message, V2.
+fn encode(ty: SerializeType, times: usize) {
+    let mut out = BytesMut::with_capacity(4096);
+    let request = request();
+    for opaque in 0..times {
+        out.clear();
+        let head = Head {
+            code: RequestCode::SEND_MESSAGE_V2.0,
+            language: LanguageCode::RUST,
+            version: version::V5_3_3,
+            opaque: 100_000 + opaque as i32,
+            flags: Flags::REQUEST,
+            remark: None,
+        };
+        let limits = FrameLimits::default();
+        encode_head(&mut out, ty, &head, black_box(&request), &[], 1024, limits)
+            .expect("it fits a frame");
+        black_box(&out);
+    }
+}
+
+/// The strings of that head, copied one behind the other: no encoder does with less.
+fn copy_strings(times: usize) {
+    let mut out = BytesMut::with_capacity(4096);
+    let request = request();
+    for _ in 0..times {
+        out.clear();
+        let request = black_box(&request);
+        for text in [
+            &request.producer_group,
+            &request.topic,
+            &request.default_topic,
+        ] {
+            out.extend_from_slice(text.as_bytes());
+        }
+        for text in [&request.properties, &request.broker_name]
+            .into_iter()
+            .flatten()
+        {
+            out.extend_from_slice(text.as_bytes());
+        }
+        black_box(&out);
+    }
+}
+
+fn request() -> SendMessageRequest<'static> {
+    SendMessageRequest {
+        producer_group: "order-service".into(),
+        topic: "orders".into(),
+        default_topic: "TBW102".into(),
+        default_topic_queue_nums: 4,
+        queue_id: 3,
+        sys_flag: 0,
+        born_timestamp: 1_700_000_000_123,
+        flag: 0,
+        properties: Some(PROPERTIES.into()),
+        reconsume_times: Some(0),
+        unit_mode: Some(false),
+        max_reconsume_times: None,
+        batch: Some(false),
+        broker_name: Some("broker-a".into()),
+    }
+}
+
+/// A broker's answer: frame, header, fields.
+fn decode(ty: SerializeType, times: usize) {
+    let frame = answer(ty);
+    for _ in 0..times {
+        let command = black_box(&frame).command().expect("it is sound");
+        let answer: SendAnswer<'_> = command.ext.decode().expect("it is sound");
+        black_box((&answer, command.opaque));
+    }
+}
+
+fn answer(ty: SerializeType) -> Frame {
+    let head = Head {
+        code: ResponseCode::SUCCESS.0,
+        language: LanguageCode::JAVA,
+        version: version::V4_9_8,
+        opaque: 1006,
+        flags: Flags::RESPONSE,
+        remark: None,
+    };
+    let fields = (
+        SendMessageResponse {
+            msg_id: "7F00000100002A9F0000000000000F3D".into(),
+            queue_id: 3,
+            queue_offset: 4711,
+            ..SendMessageResponse::default()
+        },
+        SendResponseExtras {
+            region: Some("DefaultRegion".into()),
+            trace_on: true,
+        },
+    );
+    let mut bytes = BytesMut::new();
+    encode_head(
+        &mut bytes,
+        ty,
+        &head,
+        &fields,
+        &[],
+        0,
+        FrameLimits::default(),
+    )
+    .expect("it fits a frame");
+    FrameDecoder::default()
+        .next_frame(&mut bytes)
+        .expect("it is sound")
+        .expect("it is whole")
+}
+
+/// Thirty-two messages of 1 KiB, checked, given ids and encoded; counted each.
+fn batch(times: usize) {
+    let body = vec![b'x'; 1024];
+    let mut ids = ids();
+    let mut out = BytesMut::with_capacity(64 * 1024);
+    for _ in 0..times {
+        let member = || {
+            Message::new("orders", body.clone())
+                .tag("created")
+                .key("o-42")
+        };
+        let mut batch = Batch::new((0..32).map(|_| member()).collect()).expect("it is sound");
+        batch.check(4 << 20).expect("it is sound");
+        batch.stamp(|| ids.next(1_700_000_000_123));
+        out.clear();
+        batch.encode(&mut out).expect("it is sound");
+        black_box(&out);
+    }
+}
+
+/// A message made, checked and given its id.
+fn prepare(times: usize) {
+    let mut lab = Lab::new(Load::default());
+    for _ in 0..times {
+        black_box(lab.prepare());
+    }
+}
+
+fn ids() -> UniqueIds {
+    UniqueIds::new(UniqueIdSeed {
+        ip: [10, 0, 0, 1].into(),
+        pid: 1,
+        hash: 1,
+        utc_offset_seconds: 0,
+    })
+}

@@ -1,0 +1,3 @@
+//! What several measurements need.
+
+pub mod engine;
