@@ -57,7 +57,8 @@ fn run(engine: &mut Engine) -> Result<Outcome, Box<dyn Error>> {
                 Output::Hook(call) => {
                     call.run();
                 }
-                Output::Admitted { .. } | Output::Ask { .. } | Output::Event(_) => {}
+                Output::Admitted { .. } | Output::Ask { .. } => {}
+                Output::CheckBack | Output::Event(_) => {}
             }
         }
         for (conn, (stream, buffer)) in &mut streams {

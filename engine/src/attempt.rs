@@ -146,7 +146,11 @@ impl Engine {
         let config = self.members.config(op.producer);
         let Some(send) = op.as_send_mut() else { return };
         send.state = State::Running;
-        let step = next_step(config, &failure, send.tries, left);
+        let step = if send.prepared.may_repeat_after(&failure) {
+            next_step(config, &failure, send.tries, left)
+        } else {
+            Step::GiveUp
+        };
         let suspect = is_route_suspect(&failure);
         if let Some(attempt) = &send.attempt {
             send.failures.push(AttemptReport {

@@ -20,6 +20,7 @@ impl Engine {
         self.check_permits()?;
         self.check_gathering()?;
         self.check_ops()?;
+        self.check_check_backs()?;
         self.check_pending()?;
         self.check_requests()?;
         self.check_links()?;
@@ -61,6 +62,24 @@ impl Engine {
                     pool.count(),
                     pool.bytes()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_check_backs(&self) -> Result<(), String> {
+        for (id, member) in self.members.iter() {
+            let checks = &member.check_backs;
+            let (waiting, most) = (checks.len(), member.config.max_waiting_checks);
+            let bytes: usize = checks.weights().sum();
+            if waiting > most || bytes != checks.bytes() {
+                let counted = checks.bytes();
+                return Err(format!(
+                    "{waiting} check-backs of {bytes} bytes wait, counted as {counted}"
+                ));
+            }
+            if waiting > 0 && (member.closing.is_some() || !self.is_listening_for_checks(id)) {
+                return Err(format!("{waiting} check-backs wait for nobody"));
             }
         }
         Ok(())

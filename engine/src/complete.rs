@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// Takes an operation out and gives back its permit, its deadline and its correlation number.
-    fn release(&mut self, id: OpId) -> Option<Op> {
+    pub(crate) fn release(&mut self, id: OpId) -> Option<Op> {
         let op = self.ops.remove(id)?;
         if op.timer.is_some() {
             self.deadlines.cancel();
@@ -93,6 +93,7 @@ impl Engine {
         };
         op.timer = None;
         match op.kind {
+            Kind::Check(_) => self.check_due(now, id),
             Kind::Flush => {}
             Kind::Send(_) => self.send_due(now, id),
             Kind::Shutdown => self.shutdown_due(now, id),
@@ -101,6 +102,15 @@ impl Engine {
     }
 
     fn count(&mut self, now: Now, op: &Op, outcome: &Outcome) {
+        if let Some(end) = op.as_send().and_then(|send| send.prepared.end.as_ref()) {
+            match outcome {
+                Outcome::Failed(error) => {
+                    self.transaction_left_open(&end.message_id, error.to_string());
+                }
+                _ => self.stats.transactions_ended += 1,
+            }
+            return;
+        }
         let stats = &mut self.stats;
         match outcome {
             Outcome::Sent(receipt) => {

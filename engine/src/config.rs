@@ -80,6 +80,16 @@ pub struct Config {
     pub max_oneway: usize,
     /// Gathers single sends into batches (`autoBatch`). Default `None`: each leaves at once.
     pub auto_batch: Option<AutoBatch>,
+    /// Check-backs that may wait for the listener (`checkRequestHoldMax`). Default 2000. Together they
+    /// may have as many bytes as messages under way. What comes beyond is dropped and counted: the
+    /// broker asks again.
+    pub max_waiting_checks: usize,
+    /// Check-backs that the listener works on at once (`checkThreadPoolMaxSize`). Default 1. On plain
+    /// threads, that many threads are started with the producer.
+    pub check_concurrency: usize,
+    /// How long the listener may take for one of them; then the broker is told that the state is not
+    /// known, and asks again. Default 30 s. Java waits for ever.
+    pub check_timeout: Duration,
     /// How often every known route is asked for again (`pollNameServerInterval`). Default 30 s.
     pub poll_interval: Duration,
     /// How often every broker gets a heartbeat (`heartbeatBrokerInterval`). Default 30 s.
@@ -227,6 +237,9 @@ impl Config {
             max_in_flight_bytes: 100 * 1024 * 1024,
             max_oneway: 65_535,
             auto_batch: None,
+            max_waiting_checks: 2000,
+            check_concurrency: 1,
+            check_timeout: Duration::from_secs(30),
             poll_interval: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30),
             api_timeout: Duration::from_secs(3),
@@ -410,6 +423,14 @@ impl Config {
         at_least_one("max_in_flight", self.max_in_flight)?;
         at_least_one("max_in_flight_bytes", self.max_in_flight_bytes)?;
         at_least_one("max_oneway", self.max_oneway)?;
+        at_least_one("max_waiting_checks", self.max_waiting_checks)?;
+        check(
+            (1..=1024).contains(&self.check_concurrency),
+            "check_concurrency",
+            self.check_concurrency.to_string(),
+            "must be from 1 to 1024",
+        )?;
+        positive("check_timeout", self.check_timeout)?;
         positive("send_timeout", self.send_timeout)?;
         positive("poll_interval", self.poll_interval)?;
         positive("heartbeat_interval", self.heartbeat_interval)?;
@@ -457,7 +478,7 @@ mod tests {
     fn each_bound_is_checked_and_its_field_named() {
         assert_eq!(config().validate(), Ok(()));
         type Breakage = (&'static str, fn(&mut Config));
-        let broken: [Breakage; 22] = [
+        let broken: [Breakage; 25] = [
             ("auto_batch.linger", |c| {
                 c.auto_batch = Some(AutoBatch {
                     linger: Duration::from_millis(30_001),
@@ -501,6 +522,9 @@ mod tests {
             ("max_in_flight", |c| c.max_in_flight = 0),
             ("max_in_flight_bytes", |c| c.max_in_flight_bytes = 0),
             ("max_oneway", |c| c.max_oneway = 0),
+            ("max_waiting_checks", |c| c.max_waiting_checks = 0),
+            ("check_concurrency", |c| c.check_concurrency = 0),
+            ("check_timeout", |c| c.check_timeout = Duration::ZERO),
             ("send_timeout", |c| c.send_timeout = Duration::ZERO),
             ("api_timeout", |c| c.api_timeout = Duration::ZERO),
             ("connect_timeout", |c| c.connect_timeout = Duration::ZERO),

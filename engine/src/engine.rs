@@ -219,6 +219,7 @@ impl Engine {
             in_flight: self.permits.count(),
             in_flight_bytes: self.permits.bytes() + self.oneway_permits.bytes(),
             oneway_in_flight: self.oneway_permits.count(),
+            checks_waiting: self.members.iter().map(|(_, m)| m.check_backs.len()).sum(),
             connections: self.peers.conns.len(),
             topics: self.routes.topics.len(),
             ..self.stats
@@ -242,13 +243,17 @@ impl Engine {
             self.settle(now);
             return Ok(Accepted { op, admitted: true });
         }
+        let is_end = matches!(operation, Operation::EndTransaction(_));
         let member = self.members.get(producer);
-        if member.is_none_or(|member| member.closing.is_some()) {
+        if member.is_none_or(|member| !member.takes(is_end)) {
             let error = SendError::closed(crate::Certainty::NotSent);
             return Err(Rejected { operation, error });
         }
         self.start_upkeep(now);
         let accepted = match operation {
+            Operation::EndTransaction(prepared) => self
+                .begin_send(now, producer, prepared, true, may_wait)
+                .map_err(Operation::EndTransaction),
             Operation::Flush => Ok(self.begin_flush(now, producer)),
             Operation::Oneway(prepared) => self
                 .begin_send(now, producer, prepared, true, may_wait)
@@ -340,6 +345,9 @@ impl Engine {
         let Some(op) = self.ops.get_mut(id) else {
             return;
         };
+        if op.timer == Some(at) {
+            return;
+        }
         if op.timer.replace(at).is_some() {
             self.deadlines.cancel();
         }

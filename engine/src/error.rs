@@ -46,6 +46,8 @@ pub enum SendErrorKind {
     Hook,
     /// No name server answered.
     NameServer,
+    /// A transaction without a check-back listener, which a broker would ask in vain.
+    NoCheckBack,
     /// A request was stored, but its reply did not come in time, or cannot be read (PROTOCOL G.3;
     /// Java: 10006).
     NoReply,
@@ -163,6 +165,17 @@ impl SendError {
         Self::new(SendErrorKind::Hook, Certainty::NotSent, text)
     }
 
+    /// The error of a transaction that nobody would answer for (Java: "TransactionListener is
+    /// null").
+    pub(crate) fn no_check_back() -> Self {
+        Self::new(
+            SendErrorKind::NoCheckBack,
+            Certainty::NotSent,
+            "the producer has no check-back listener: whenever the end of a transaction is lost, \
+             the broker asks for it and must be answered; give the builder one with check_back",
+        )
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: Vec<AttemptReport>) -> Self {
         self.0.code = attempts
             .iter()
@@ -249,6 +262,7 @@ impl SendError {
             | SendErrorKind::Denied
             | SendErrorKind::Hook
             | SendErrorKind::InvalidMessage
+            | SendErrorKind::NoCheckBack
             | SendErrorKind::Selector => false,
         }
     }

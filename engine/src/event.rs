@@ -26,6 +26,15 @@ pub enum Event {
         /// Its name.
         broker: Arc<str>,
     },
+    /// A broker asked what became of a half message, and nobody here will say.
+    CheckDropped {
+        /// The broker's address.
+        address: Endpoint,
+        /// The producer group that was asked for; empty when that cannot be read.
+        group: String,
+        /// Why.
+        reason: CheckDropped,
+    },
     /// A connection stands.
     Connected {
         /// To this address.
@@ -92,6 +101,28 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// A half message stays open for now: the broker asks what became of it, or asks again.
+    TransactionLeftOpen {
+        /// The half message's unique id.
+        message_id: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why a check-back was dropped.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum CheckDropped {
+    /// As many wait as may ([`Config::max_waiting_checks`](crate::Config::max_waiting_checks)). The
+    /// broker asks again.
+    Full,
+    /// This producer has no check-back listener, or is being shut down.
+    NoListener,
+    /// The group is not this producer's.
+    OtherGroup,
+    /// It cannot be read.
+    Unreadable(String),
 }
 
 /// Which side ended a connection, and why.
@@ -113,6 +144,14 @@ impl fmt::Display for Event {
                 write!(f, "broker {broker} is passed over for {lasting:?}")
             }
             Self::BrokerReachable { broker } => write!(f, "broker {broker} gets messages again"),
+            Self::CheckDropped {
+                address,
+                group,
+                reason,
+            } => write!(
+                f,
+                "a check-back of {address} for group `{group}` was dropped: {reason}"
+            ),
             Self::Connected { address } => write!(f, "connected to {address}"),
             Self::ConnectFailed { address, error } => {
                 write!(f, "connecting to {address} failed: {error}")
@@ -158,6 +197,20 @@ impl fmt::Display for Event {
                 write!(f, "topic {topic} has {queues} queues (change {epoch})")
             }
             Self::RouteFailed { topic, error } => write!(f, "no new route for {topic}: {error}"),
+            Self::TransactionLeftOpen { message_id, why } => {
+                write!(f, "the half message {message_id} stays open: {why}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for CheckDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("too many wait for the listener; the broker asks again"),
+            Self::NoListener => f.write_str("nobody listens for check-backs"),
+            Self::OtherGroup => f.write_str("the group is not this producer's"),
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
         }
     }
 }

@@ -30,6 +30,9 @@ impl Engine {
         let Some(attempt) = &send.attempt else { return };
         let config = self.members.config(op.producer);
         let prepared = &send.prepared;
+        if prepared.end.is_some() {
+            return self.transmit_end(now, id, conn);
+        }
         let oneway = send.oneway;
         let header = SendMessageRequest {
             producer_group: config.wire_group(),
@@ -64,27 +67,19 @@ impl Engine {
             &mut self.heads,
             code.0,
             opaque,
-            flags,
+            (flags, None),
             &header,
             &body,
         ) {
             Ok(head) => head,
             Err(error) => return self.fail_send(now, id, SendError::from(error)),
         };
-        let Some(seq) = self.push_request(conn, head, body, oneway) else {
+        if oneway {
+            return self.give_out_oneway(id, conn, head, body);
+        }
+        let Some(seq) = self.push_request(conn, head, body, false) else {
             return;
         };
-        if oneway {
-            if let Some(link) = self.peers.conns.get_mut(conn) {
-                link.unwritten.push_back((seq, id));
-            }
-            self.set_state(id, State::Writing { conn, seq });
-            // A frame that was given out cannot be taken back: this try has all the time there is.
-            if let Some(deadline) = self.ops.get(id).and_then(|op| op.deadline) {
-                self.arm_op(id, deadline);
-            }
-            return;
-        }
         self.expect_answer(conn, opaque, Waiter::Op(id), code);
         self.set_state(
             id,
@@ -95,6 +90,21 @@ impl Engine {
                 since: now.mono,
             },
         );
+    }
+
+    /// Gives out a frame that nobody answers: it is done when it was written.
+    pub(crate) fn give_out_oneway(&mut self, id: OpId, conn: ConnId, head: Bytes, body: Bytes) {
+        let Some(seq) = self.push_request(conn, head, body, true) else {
+            return;
+        };
+        if let Some(link) = self.peers.conns.get_mut(conn) {
+            link.unwritten.push_back((seq, id));
+        }
+        self.set_state(id, State::Writing { conn, seq });
+        // A frame that was given out cannot be taken back: this try has all the time there is.
+        if let Some(deadline) = self.ops.get(id).and_then(|op| op.deadline) {
+            self.arm_op(id, deadline);
+        }
     }
 
     /// Writes a request of our own making and notes who waits for its answer.
@@ -110,7 +120,7 @@ impl Engine {
         let (settings, heads) = ((&*self.config, &self.extra), &mut self.heads);
         // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
         // the waiter's deadline ends it.
-        let flags = Flags::REQUEST;
+        let flags = (Flags::REQUEST, None);
         if let Ok(head) = encode(settings, heads, code.0, opaque, flags, header, &body) {
             self.push_request(conn, head, body, false);
             self.expect_answer(conn, opaque, waiter, code);
@@ -282,12 +292,12 @@ impl Engine {
     }
 }
 
-fn encode(
+pub(crate) fn encode(
     (config, extra): (&crate::Config, &Extra),
     heads: &mut BytesMut,
     code: i32,
     opaque: i32,
-    flags: Flags,
+    (flags, remark): (Flags, Option<&str>),
     header: &impl Fields,
     body: &Bytes,
 ) -> Result<Bytes, EncodeError> {
@@ -300,7 +310,7 @@ fn encode(
         version: config.version,
         opaque,
         flags,
-        remark: None,
+        remark,
     };
     let mut limits = config.frame_limits;
     limits.max_frame_len = limits.max_frame_len.saturating_sub(seal::room(config));

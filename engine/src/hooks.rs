@@ -240,8 +240,6 @@ impl HookCall {
         Self::new(config, What::Answered(Box::new(answer)))
     }
 
-    // The transactions call it.
-    #[allow(dead_code, reason = "for the transactions, which are yet to come")]
     pub(crate) fn ended(config: &Arc<Config>, end: EndedTransaction) -> Self {
         Self::new(config, What::Ended(Box::new(end)))
     }

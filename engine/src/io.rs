@@ -56,6 +56,9 @@ pub struct Endpoint(Arc<str>);
 /// What an application wants done.
 #[derive(Debug)]
 pub enum Operation {
+    /// Tells a broker how a transaction ended; complete when the bytes were written.
+    /// [`Outcome::Done`]. Made by [`Prepared::end_of`]. While a shutdown drains it is still taken.
+    EndTransaction(Box<Prepared>),
     /// Waits until all that was submitted before has completed. Completes with [`Outcome::Done`].
     Flush,
     /// Sends without asking for an answer; complete when the bytes were written. [`Outcome::Done`].
@@ -123,6 +126,10 @@ pub enum Output {
         /// The question.
         ask: Ask,
     },
+    /// A broker asked what became of a half message: [`take`](crate::Engine::take_check) the question
+    /// and run the listener beside everything else. Only when
+    /// [somebody listens](crate::Engine::listen_for_checks).
+    CheckBack,
     /// An operation that had to wait for a permit has got one (DESIGN 6, back-pressure).
     Admitted {
         /// The operation.
@@ -210,7 +217,7 @@ pub struct Frame {
 /// How an operation ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// A flush, a oneway send or [`Operation::Ready`] is done.
+    /// A flush, a oneway send, the end of a transaction, a check-back or [`Operation::Ready`] is done.
     Done,
     /// It failed.
     Failed(SendError),

@@ -37,6 +37,8 @@
 //! | [`Engine::handle`] | always; ids that are no longer live are ignored | any |
 //! | [`Engine::answer`] | after an [`Output::Ask`]; otherwise ignored | any |
 //! | [`Engine::abandon`] | always; does nothing to an operation that was admitted | gives back a permit |
+//! | [`Engine::take_check`] | after an [`Output::CheckBack`] | none |
+//! | [`Engine::decided`] | after a check was taken; otherwise ignored | any |
 //! | [`Engine::poll_output`] | always | takes one |
 //! | [`Engine::next_deadline`], [`Engine::stats`] | always | none |
 //!
@@ -66,6 +68,7 @@ mod attempt;
 mod auto_batch;
 mod brokers;
 mod check;
+mod check_back;
 mod complete;
 mod config;
 mod correlation;
@@ -114,16 +117,18 @@ mod shutdown;
 mod slab;
 mod stats;
 mod topic_op;
+mod transaction;
 mod upkeep;
 
 pub use auto_batch::AutoBatch;
+pub use check_back::CheckBack;
 pub use config::{AttemptTimeout, Config, ConfigError, OnTimeout, Retry};
 pub use correlation::CorrelationId;
 pub use dial::{DialError, ProxyFailure, TlsFailure};
 pub use discovery::{Discovery, InvalidDiscovery};
 pub use engine::{Accepted, Engine, Rejected};
 pub use error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
-pub use event::{DisconnectReason, Event};
+pub use event::{CheckDropped, DisconnectReason, Event};
 pub use fault::{FaultRules, FaultTolerance};
 pub use hooks::{
     CheckForbiddenHook, EndTransactionHook, EndedTransaction, HookCall, Hooks, Outgoing, Refusal,
@@ -140,3 +145,4 @@ pub use rocketmq_proto as proto;
 pub use seal::SealError;
 pub use shutdown::ShutdownReport;
 pub use stats::{BrokerStats, Latency, Stats};
+pub use transaction::{Decision, TransactionReceipt, TransactionState};

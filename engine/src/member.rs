@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::header::HeartbeatData;
 
+use crate::check_back::CheckBacks;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::flush::Flushes;
@@ -27,6 +28,7 @@ pub(crate) struct Members {
 pub(crate) struct Member {
     pub(crate) config: Arc<Config>,
     pub(crate) flushes: Flushes,
+    pub(crate) check_backs: CheckBacks,
     pub(crate) closing: Option<Closing>,
     /// Nobody holds it any more: forgotten as soon as it is closed.
     forgotten: bool,
@@ -42,7 +44,7 @@ impl Engine {
     pub fn join(&mut self, now: Now, config: Arc<Config>) -> Result<ProducerId, ConfigError> {
         config.validate()?;
         self.config.check_same_client(&config)?;
-        if self.members.has_group(&config.wire_group()) {
+        if self.members.of_group(&config.wire_group()).is_some() {
             return Err(ConfigError {
                 field: "group",
                 value: config.group.to_string(),
@@ -52,6 +54,7 @@ impl Engine {
         let producer = self.members.list.insert(Member {
             config,
             flushes: Flushes::default(),
+            check_backs: CheckBacks::default(),
             closing: None,
             forgotten: false,
         });
@@ -140,9 +143,11 @@ impl Members {
             .map_or(&self.client, |member| &member.config)
     }
 
-    fn has_group(&self, group: &str) -> bool {
-        self.iter()
-            .any(|(_, member)| !member.is_over() && member.config.wire_group() == group)
+    /// The producer of this group, by the name that servers know.
+    pub(crate) fn of_group(&self, group: &str) -> Option<ProducerId> {
+        let is_it = |member: &Member| !member.is_over() && member.config.wire_group() == group;
+        let mut members = self.iter();
+        members.find(|(_, member)| is_it(member)).map(|(id, _)| id)
     }
 
     /// The body of a heartbeat: all groups but those that have said goodbye (B.3).
@@ -161,6 +166,12 @@ impl Members {
 }
 
 impl Member {
+    /// Whether it takes another operation; `is_end` for the end of a transaction.
+    pub(crate) fn takes(&self, is_end: bool) -> bool {
+        let drains = |closing: &Closing| is_end && closing.is_draining();
+        self.closing.as_ref().is_none_or(drains)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.closing.as_ref().is_some_and(Closing::is_over)
     }

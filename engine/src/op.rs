@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rocketmq_proto::TopicName;
 
+use crate::check_back::CheckOp;
 use crate::error::AttemptReport;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId, ProducerId};
 use crate::peer::PeerId;
@@ -28,6 +29,8 @@ pub(crate) struct Op {
 
 #[derive(Debug)]
 pub(crate) enum Kind {
+    /// A broker's question that a listener works on.
+    Check(Box<CheckOp>),
     Flush,
     Send(Send),
     Shutdown,

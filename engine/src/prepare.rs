@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::correlation::CorrelationId;
 use crate::error::SendError;
 use crate::hooks::Hooks;
+use crate::transaction::EndTransaction;
 
 /// A message, or a batch, ready to be sent as often as it takes: a try adds only queue, broker,
 /// correlation number and born time.
@@ -38,6 +39,8 @@ pub struct Prepared {
     pub(crate) max_reconsume_times: Option<i32>,
     /// Whom it may share a frame with; `None` when it has to have one for itself.
     pub(crate) key: Option<Arc<BatchKey>>,
+    /// For END_TRANSACTION: what is sent instead of a message.
+    pub(crate) end: Option<Box<EndTransaction>>,
 }
 
 /// Which queue a message wants (PROTOCOL F).
@@ -105,6 +108,7 @@ impl Prepared {
             reconsume_times: reconsume_times.unwrap_or(0),
             max_reconsume_times,
             key,
+            end: None,
             properties: std::mem::take(message.properties_mut()).into_wire(),
         })
     }
@@ -183,6 +187,7 @@ impl Prepared {
             reconsume_times: 0,
             max_reconsume_times: None,
             key: None,
+            end: None,
         })
     }
 
@@ -223,7 +228,29 @@ impl Prepared {
             reconsume_times: 0,
             max_reconsume_times: None,
             key: None,
+            end: None,
         }))
+    }
+
+    /// What tells a broker about the end of a transaction; the budget is to be set.
+    pub(crate) fn end(topic: TopicName, target: Target, end: EndTransaction) -> Self {
+        Self {
+            topic,
+            target,
+            timeout: Duration::ZERO,
+            flag: 0,
+            sys_flag: 0,
+            properties: String::new(),
+            body: Bytes::new(),
+            message_id: end.message_id.clone(),
+            batch: false,
+            reply: false,
+            correlation: None,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            key: None,
+            end: Some(Box::new(end)),
+        }
     }
 
     /// The topic as servers know it: in the producer's namespace, if it has one.
@@ -266,7 +293,7 @@ fn adds(config: &Config) -> bool {
     hooked(config) || config.namespace.is_some()
 }
 
-fn wire_topic(config: &Config, topic: &TopicName) -> Result<TopicName, SendError> {
+pub(crate) fn wire_topic(config: &Config, topic: &TopicName) -> Result<TopicName, SendError> {
     let topic = config.wire_topic(topic);
     topic.map_err(|error| InvalidMessage::from(error).into())
 }

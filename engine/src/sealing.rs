@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::SendError;
 use crate::hooks::{HookCall, RpcAnswer, SentMessage};
 use crate::io::{ConnId, FrameSeq, Now, OpId, Outcome, Output};
-use crate::op::{Op, State};
+use crate::op::{Op, Send, State};
 use crate::peer::PeerId;
 use crate::pending::Waiter;
 use crate::seal::{Seal, SealError};
@@ -77,7 +77,8 @@ impl Engine {
     /// Hands the end of a send to the hooks after it.
     pub(crate) fn tell_sent(&mut self, now: Now, op: &Op, outcome: &Outcome) {
         let config = self.members.config(op.producer);
-        let Some(send) = op.as_send().filter(|_| !config.hooks.send.is_empty()) else {
+        let is_send = |send: &&Send| send.prepared.end.is_none() && !config.hooks.send.is_empty();
+        let Some(send) = op.as_send().filter(is_send) else {
             return;
         };
         let (outcome, attempts) = match outcome {

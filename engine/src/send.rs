@@ -67,6 +67,9 @@ impl Engine {
         let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
             return;
         };
+        if let Some(conn) = send.prepared.asked_on() {
+            return self.answer_on(now, id, conn);
+        }
         let topic_id = self
             .routes
             .topic(&send.prepared.topic, now.mono, &mut self.rng);

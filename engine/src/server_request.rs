@@ -20,6 +20,9 @@ impl Engine {
         frame: &Frame,
         request: &CommandView<'_>,
     ) {
+        if RequestCode(request.code) == RequestCode::CHECK_TRANSACTION_STATE {
+            return self.check_received(conn, request, frame.body());
+        }
         if request.flags.is_oneway() {
             return;
         }
@@ -34,9 +37,8 @@ impl Engine {
         }
         let mut body = Bytes::new();
         let (code, remark) = match RequestCode(request.code) {
-            // For consumers and transactions of groups that are not here: never answered.
-            RequestCode::CHECK_TRANSACTION_STATE
-            | RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
+            // For consumers: never answered.
+            RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::RESET_CONSUMER_CLIENT_OFFSET => return,
             RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT => {
                 body = Bytes::from_static(br#"{"consumerTable":{},"messageQueueTable":{}}"#);

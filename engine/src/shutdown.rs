@@ -61,6 +61,10 @@ impl Closing {
         self.stage == Stage::Over
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.stage == Stage::Draining
+    }
+
     /// Whether brokers were told to forget the group.
     pub(crate) fn has_left(&self) -> bool {
         matches!(self.stage, Stage::Goodbye | Stage::Over)
@@ -107,6 +111,7 @@ impl Engine {
                 let mut closing = Closing::new();
                 closing.waiting.push(id);
                 member.closing = Some(closing);
+                member.check_backs.close();
                 self.refuse_waiting(now, producer);
                 self.close_batches(now);
             }
@@ -117,10 +122,13 @@ impl Engine {
 
     /// Those without a permit, and questions about topics, end at once.
     fn refuse_waiting(&mut self, now: Now, producer: ProducerId) {
+        let over = self.stage_of(producer) == Some(Stage::Over);
         for id in self.ops_of(producer) {
             let waits = self.ops.get(id).is_some_and(|op| match &op.kind {
                 Kind::Send(send) => send.state == State::Permit,
                 Kind::Topic(_) => true,
+                // Its listener still runs, and may answer as long as there are connections.
+                Kind::Check(_) => over,
                 Kind::Flush | Kind::Shutdown => false,
             });
             if waits {
@@ -247,6 +255,7 @@ impl Engine {
         for id in std::mem::take(&mut closing.waiting) {
             self.finish(now, id, Outcome::Shutdown(report));
         }
+        self.end_check_backs(producer);
         self.members.forget_closed();
     }
 

@@ -39,6 +39,20 @@ pub struct Stats {
     pub auto_batched: u64,
     /// Tries after first ones.
     pub retries: u64,
+    /// Ends of transactions that were handed to a socket, answers to check-backs included.
+    pub transactions_ended: u64,
+    /// Half messages that stay open for now, and for which a broker asks (again): what was to end one
+    /// could not be written, or a check-back listener panicked, failed, or took too long.
+    pub transactions_left_open: u64,
+    /// Check-backs that wait for the listener now.
+    pub checks_waiting: usize,
+    /// Check-backs that came for this producer and were kept for its listener.
+    pub checks: u64,
+    /// Check-backs that were dropped since too many waited, or since they could not be read. The
+    /// broker asks again.
+    pub checks_dropped: u64,
+    /// Check-backs of other groups, or that nobody listens for.
+    pub checks_ignored: u64,
     /// Answers that nobody waited for (any more).
     pub late_replies: u64,
     /// Reply messages for requests that nobody waits for (any more).

@@ -40,6 +40,10 @@ impl Driver {
         }
         Self { tasks, new }
     }
+
+    pub(crate) fn push(&mut self, task: Task) {
+        self.tasks.push(task);
+    }
 }
 
 impl Future for Driver {

@@ -96,7 +96,7 @@ pub use producer::Producer;
 pub use rocketmq_engine as engine;
 pub use rocketmq_engine::driver::asynchronous::{
     Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
-    ReadyFuture, RequestFuture, SendFuture, ShutdownFuture,
+    ReadyFuture, RequestFuture, SendFuture, ShutdownFuture, TransactionFuture,
 };
 pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
@@ -107,9 +107,9 @@ pub use rocketmq_engine::proto::{
     Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
-    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, Config, ConfigError,
-    DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint, InvalidProxy,
-    OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt, SendStatus,
-    ShutdownReport, Stats, TlsFailure,
+    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, CheckDropped, Config,
+    ConfigError, Decision, DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint,
+    InvalidProxy, OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt,
+    SendStatus, ShutdownReport, Stats, TlsFailure, TransactionReceipt, TransactionState,
 };
 pub use task::Task;

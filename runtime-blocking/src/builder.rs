@@ -3,9 +3,10 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
-use rocketmq_engine::Config;
-use rocketmq_engine::driver::threads::{self, Serve, Spawn};
+use rocketmq_engine::driver::threads::{self, CheckBackListener, Serve, Spawn};
 use rocketmq_engine::driver::{Setup, StartError, Supervisor};
+use rocketmq_engine::proto::StoredMessage;
+use rocketmq_engine::{Config, Decision};
 
 use crate::driver::Driver;
 use crate::producer::Producer;
@@ -17,6 +18,7 @@ use crate::producer::Producer;
 pub struct Builder {
     setup: Setup,
     callback_threads: usize,
+    listener: Option<CheckBackListener>,
 }
 
 impl Builder {
@@ -41,6 +43,23 @@ impl Builder {
         self
     }
 
+    /// What answers when a broker asks about a half message whose end it does not know, which
+    /// [`send_in_transaction`](threads::Producer::send_in_transaction) needs: a closure that takes
+    /// the half message, as it was stored and decompressed, and gives a
+    /// [`TransactionState`](crate::TransactionState), or a `Result` of one. An error or a panic is
+    /// answered as "unknown", as is taking longer than [`Config::check_timeout`]; then the broker asks
+    /// again, every 30 to 60 s and 15 times at most.
+    ///
+    /// It runs on threads of its own, [`Config::check_concurrency`] of them, 1 by default. It must
+    /// not rely on what this process remembers: brokers ask any producer of the group.
+    pub fn check_back<D: Into<Decision>>(
+        mut self,
+        listener: impl Fn(StoredMessage) -> D + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(CheckBackListener::new(listener));
+        self
+    }
+
     /// Starts the producer and its thread. Nothing is asked of any server yet: the first send is,
     /// or [`ready`](threads::Producer::ready).
     ///
@@ -50,9 +69,11 @@ impl Builder {
         let (handle, supervisor) = self.setup.start()?;
         let group = handle.config().group.as_str();
         // A producer of a client is served with it.
-        let io = supervisor.map(|supervisor| serve(supervisor, group));
-        threads::Producer::start(handle, self.callback_threads, Spawner, io.transpose()?)
-            .map(Producer::new)
+        let io = supervisor
+            .map(|supervisor| serve(supervisor, group))
+            .transpose()?;
+        let (callbacks, listener) = (self.callback_threads, self.listener);
+        threads::Producer::start(handle, callbacks, listener, Spawner, io).map(Producer::new)
     }
 }
 
@@ -61,6 +82,7 @@ impl From<Setup> for Builder {
         Self {
             setup,
             callback_threads: 4,
+            listener: None,
         }
     }
 }

@@ -50,10 +50,11 @@
 //! |---|---|---|
 //! | `rmq-<group>-io` | 1 a producer, whatever the number of connections | from the start to the shutdown |
 //! | `rmq-<group>-callback` | at most 4, or [`Builder::callback_threads`]; none before the first [`Delivery::on_done`] | from then to the shutdown |
+//! | `rmq-<group>-check` | 1 with [`Builder::check_back`], or [`Config::check_concurrency`] | from the start to the shutdown |
 //! | `rmq-<group>-resolve` | 1 for each host name being looked up; none for addresses | as long as the system's resolver takes |
 //!
 //! Linux shows the first 15 bytes of a name. Callers bring their own threads, a thousand at once if
-//! need be. [`shutdown`] joins the first two kinds; a look-up cannot be cut short.
+//! need be. [`shutdown`] joins all but the last kind; a look-up cannot be cut short.
 //! A producer that is idle makes no system call between its periodic tasks (every 30 s).
 //!
 //! # Why one thread that polls, and callers that write
@@ -100,8 +101,8 @@ pub use rocketmq_engine::proto::{
     Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
-    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, Config, ConfigError,
-    DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint, InvalidProxy,
-    OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt, SendStatus,
-    ShutdownReport, Stats, TlsFailure,
+    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, CheckDropped, Config,
+    ConfigError, Decision, DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint,
+    InvalidProxy, OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt,
+    SendStatus, ShutdownReport, Stats, TlsFailure, TransactionReceipt, TransactionState,
 };

@@ -13,6 +13,8 @@ use crate::engine::Rejected;
 use crate::error::SendError;
 use crate::io::{Now, Operation};
 use crate::prepare::Prepared;
+use crate::receipt::SendReceipt;
+use crate::transaction::Decision;
 
 impl Handle {
     /// Sends a message. Its budget runs from `now`. Without `may_wait` it is refused when there is
@@ -61,6 +63,33 @@ impl Handle {
         let id = || self.next_id(now);
         let prepared = Prepared::request(self.config(), message, timeout, correlation, id)?;
         self.submit(now, Operation::Send(Box::new(prepared)), true)
+    }
+
+    /// Sends the half message of a transaction (PROTOCOL G.1).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and when nobody takes [check-backs](Self::check_backs).
+    pub fn send_half(&self, now: Now, message: Message) -> Result<Ticket, SendError> {
+        if !self.lock().engine.is_listening_for_checks(self.producer()) {
+            return Err(SendError::no_check_back());
+        }
+        let id = || self.next_id(now);
+        let prepared = Prepared::half(self.config(), message, id)?;
+        self.submit(now, Operation::Send(Box::new(prepared)), true)
+    }
+
+    /// Tells the broker that has a half message how its transaction ended.
+    ///
+    /// # Errors
+    /// The receipt does not say where the half message is, or the producer is shut down.
+    pub fn end_transaction(
+        &self,
+        now: Now,
+        receipt: &SendReceipt,
+        decision: Decision,
+    ) -> Result<Ticket, SendError> {
+        let prepared = Prepared::end_of(self.config(), receipt, decision)?;
+        self.submit(now, Operation::EndTransaction(Box::new(prepared)), true)
     }
 
     /// Asks for the queues of a topic.

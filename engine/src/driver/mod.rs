@@ -5,7 +5,8 @@
 //!
 //! * one [`Supervisor`] for each client (a producer of its own, or several that share it) says when to dial and how long to sleep;
 //! * one [`ConnTx`] and one [`ConnRx`] for each connection say what to write and take what was read;
-//! * a [`Ticket`] for each operation is where its caller waits.
+//! * a [`Ticket`] for each operation is where its caller waits;
+//! * [`CheckBacks`], if there is a listener, are where it gets its questions.
 //!
 //! A runtime supplies four primitives: dial, read into a buffer, write a few slices, and wait until
 //! a doorbell (a [`Waker`](std::task::Waker)) or a deadline. Under the lock run only calls of the
@@ -13,6 +14,7 @@
 
 pub mod asynchronous;
 mod calls;
+mod check_backs;
 mod client;
 mod clock;
 mod conn;
@@ -33,6 +35,7 @@ mod tls;
 mod wire;
 mod work;
 
+pub use check_backs::{CheckBacks, CheckJob};
 pub use client::Client;
 pub use conn::{Batch, ConnRx, ConnTx};
 pub use events::Events;

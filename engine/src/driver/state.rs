@@ -14,7 +14,7 @@ use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
 use crate::hooks::HookCall;
-use crate::io::{Ask, ConnId, Endpoint, Frame, FrameSeq, OpId, Outcome, Output};
+use crate::io::{Ask, ConnId, Endpoint, Frame, FrameSeq, OpId, Outcome, Output, ProducerId};
 use crate::prepare::Prepared;
 use crate::slab::Key;
 use crate::stats::Stats;
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) watchers: Watchers,
     /// Hooks whose panics were swallowed.
     hook_panics: Arc<AtomicU64>,
+    /// Who waits for a check-back: at most as many as run listeners.
+    checkers: Vec<Waker>,
     /// Set when a panic was met under the lock: a bug of ours, and the end of this producer.
     broken: bool,
 }
@@ -156,6 +158,7 @@ impl State {
             alarm: None,
             watchers: Watchers::default(),
             hook_panics: Arc::default(),
+            checkers: Vec::new(),
             broken: false,
         }
     }
@@ -173,6 +176,7 @@ impl State {
                     after.hooks.push(call);
                     after.hook_panics = Some(self.hook_panics.clone());
                 }
+                Output::CheckBack => after.wakers.append(&mut self.checkers),
                 Output::Complete { op, outcome, spent } => {
                     let slot = self.take_slot(op);
                     after.completed.push(Completed {
@@ -278,6 +282,18 @@ impl State {
             .map(|(_, slot)| slot)
     }
 
+    /// Whether no check-back of a producer will come any more.
+    pub(super) fn has_no_more_checks(&self, producer: ProducerId) -> bool {
+        self.broken || self.engine.has_no_more_checks(producer)
+    }
+
+    /// Calls `waker` when a check-back comes, or the producer is closed.
+    pub(super) fn wait_for_check(&mut self, waker: &Waker) {
+        if !self.checkers.iter().any(|known| known.will_wake(waker)) {
+            self.checkers.push(waker.clone());
+        }
+    }
+
     /// After a panic under the lock: the engine's state cannot be trusted, so nobody is left
     /// waiting for it. Returns whom that concerns.
     pub(super) fn break_off(&mut self) -> After {
@@ -293,6 +309,7 @@ impl State {
                 spent: None,
             });
         }
+        after.wakers.append(&mut self.checkers);
         after
             .closed
             .extend(self.outboxes.iter_mut().filter_map(Option::take));

@@ -16,4 +16,5 @@ mod pressure;
 mod requests;
 mod rig;
 mod sharing;
+mod transactions;
 mod tries;

@@ -11,9 +11,9 @@ use rocketmq_engine::proto::{
     SerializeType, TopicName, UniqueIdSeed, UniqueIds,
 };
 use rocketmq_engine::{
-    Accepted, Answer, CloseCause, CloseReason, Config, ConnId, CorrelationId, DialError, Endpoint,
-    Engine, Event, FrameSeq, Input, Now, OpId, Operation, Outcome, Output, Prepared, ProducerId,
-    SendError, SendReceipt,
+    Accepted, Answer, CheckBack, CloseCause, CloseReason, Config, ConnId, CorrelationId, Decision,
+    DialError, Endpoint, Engine, Event, FrameSeq, Input, Now, OpId, Operation, Outcome, Output,
+    Prepared, ProducerId, SendError, SendReceipt,
 };
 
 pub(crate) const NAME_SERVER: &str = "ns:1";
@@ -30,6 +30,7 @@ pub(crate) struct Rig {
     /// Panics of hooks that were swallowed.
     pub(crate) hook_panics: u64,
     pub(crate) producer: ProducerId,
+    pub(crate) checks_told: usize,
     config: Arc<Config>,
     ids: UniqueIds,
     correlation: u128,
@@ -71,6 +72,7 @@ impl Rig {
             admitted: Vec::new(),
             asked: Vec::new(),
             hook_panics: 0,
+            checks_told: 0,
             config,
             correlation: 0,
             ids: UniqueIds::new(Self::id_seed()),
@@ -177,6 +179,38 @@ impl Rig {
         let unix_ms = self.now().unix_ms;
         let ids = &mut self.ids;
         Box::new(Prepared::message(&self.config, message, || ids.next(unix_ms)).unwrap())
+    }
+
+    pub(crate) fn half(&mut self, message: Message) -> OpId {
+        let unix_ms = self.now().unix_ms;
+        let ids = &mut self.ids;
+        let half = Prepared::half(&self.config, message, || ids.next(unix_ms));
+        self.submit(Operation::Send(Box::new(half.unwrap())))
+    }
+
+    /// Ends the transaction of a half message.
+    pub(crate) fn end(&mut self, receipt: &SendReceipt, decision: impl Into<Decision>) -> OpId {
+        let end = Prepared::end_of(&self.config, receipt, decision.into()).unwrap();
+        self.submit(Operation::EndTransaction(Box::new(end)))
+    }
+
+    /// Somebody takes check-backs.
+    pub(crate) fn listen(&mut self) {
+        self.engine.listen_for_checks(self.producer);
+    }
+
+    /// Takes the next check-back.
+    pub(crate) fn take_check(&mut self) -> Option<CheckBack> {
+        let now = self.now();
+        let check = self.engine.take_check(now, self.producer);
+        self.drain();
+        check
+    }
+
+    pub(crate) fn decide(&mut self, check: OpId, decision: impl Into<Decision>) {
+        let now = self.now();
+        self.engine.decided(now, check, decision.into());
+        self.drain();
     }
 
     pub(crate) fn send(&mut self, message: Message) -> OpId {
@@ -350,6 +384,7 @@ impl Rig {
             match output {
                 Output::Admitted { op } => self.admitted.push(op),
                 Output::Ask { op, .. } => self.asked.push(op),
+                Output::CheckBack => self.checks_told += 1,
                 Output::Complete { op, outcome, .. } => {
                     assert!(self.done.insert(op, outcome).is_none(), "{op} ended twice");
                 }

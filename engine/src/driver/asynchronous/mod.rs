@@ -4,12 +4,15 @@
 //! What is left to a runtime: a [`Socket`] and how to dial one, an [`Alarm`], how to spawn
 //! [`supervise()`] and [`serve`], and a builder around [`Producer`].
 
+mod check_back;
 mod events;
 mod futures;
 mod link;
 mod producer;
 mod supervise;
+mod transaction;
 
+pub use check_back::CheckBackListener;
 pub use events::{Events, NextEvent};
 pub use futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, RequestFuture,
@@ -18,3 +21,4 @@ pub use futures::{
 pub use link::{Socket, serve};
 pub use producer::Producer;
 pub use supervise::{Alarm, supervise};
+pub use transaction::TransactionFuture;

@@ -10,10 +10,13 @@ use super::futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, Request,
     RequestFuture, SendFuture, ShutdownFuture,
 };
+use super::transaction::TransactionFuture;
 use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, TryEnqueueError};
 use crate::io::{Endpoint, Now};
+use crate::receipt::SendReceipt;
 use crate::stats::{BrokerStats, Stats};
+use crate::transaction::Decision;
 
 /// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely.
 ///
@@ -130,6 +133,46 @@ impl Producer {
     pub fn reply(&self, request: &StoredMessage, body: impl Into<Bytes>) -> SendFuture {
         let reply = Message::in_reply_to(request, body);
         SendFuture::new(&self.handle, Request::Reply(Box::new(reply)))
+    }
+
+    /// Sends a message that is delivered only if a local transaction takes place: first as a half
+    /// message, which no consumer sees; when a broker has confirmed that, `local` is run, with the
+    /// message as it was given and its confirmation; then the broker is told what came of it
+    /// (PROTOCOL G.1).
+    ///
+    /// `local` gives a [`TransactionState`](crate::TransactionState), or a `Result` of one. An error,
+    /// or a panic, stands for "unknown" and is told to the broker. A half message that is not stored
+    /// safely ([`SendStatus`](crate::SendStatus)) is rolled back, and `local` is not run.
+    ///
+    /// Whenever the broker does not get to know the end, it asks for it later, this producer or
+    /// another one of the group: the check-back listener, without which a transaction is refused, has
+    /// to know the answer then, after a crash of this process as well. So `local` should write down
+    /// what it did under the receipt's `message_id`, in the transaction itself. It has no deadline;
+    /// when it takes longer than the broker's patience (6 s), the listener is asked meanwhile, and
+    /// both answers count: let the listener say "unknown" as long as the transaction is under way.
+    ///
+    /// The message's delay, if it asks for one, is dropped: half messages have none. Its
+    /// [timeout](Message::timeout) is that of the half message alone.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send): then there is no half message, or with
+    /// [`Certainty::Unknown`](crate::Certainty::Unknown) one that the listener is asked about; `local`
+    /// was not run. [`NoCheckBack`](crate::SendErrorKind::NoCheckBack) without a listener. When only
+    /// the end could not be told, the [receipt](crate::TransactionReceipt::end) says so.
+    ///
+    /// # Cancel safety
+    /// | dropped | what happens |
+    /// |---|---|
+    /// | before the half message was admitted | not sent, as [`send`](Self::send) |
+    /// | later, before its confirmation | the half message is sent, `local` is not run; the listener is asked |
+    /// | while `local` runs | `local` is dropped where it waits, the half message stays; the listener is asked |
+    /// | after `local` | the broker is told all the same |
+    pub fn send_in_transaction<F, T>(&self, message: Message, local: F) -> TransactionFuture<F, T>
+    where
+        F: FnOnce(Message, SendReceipt) -> T,
+        T: Future<Output: Into<Decision>>,
+    {
+        TransactionFuture::new(&self.handle, message, local)
     }
 
     /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::callbacks::Callbacks;
-use crate::config::Config;
+use super::check_backs::{CheckBackListener, Listening};
+use crate::driver::Handle;
 use crate::io::Now;
 
-/// How long a shutdown waits for callbacks that are still running.
+/// How long a shutdown waits for callbacks and check-back listeners that are still running.
 const CALLBACKS_END: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -46,6 +47,7 @@ pub type Serve = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(super) struct Crew {
     callbacks: Arc<Callbacks>,
+    listening: Listening,
     io: Mutex<Option<JoinHandle<()>>>,
     /// Callers that wait for a broker.
     callers: AtomicUsize,
@@ -56,13 +58,19 @@ struct Caller<'a>(&'a AtomicUsize);
 
 impl Crew {
     pub(super) fn start(
-        config: &Config,
+        producer: &Handle,
         callback_threads: usize,
+        listener: Option<CheckBackListener>,
         spawn: impl Spawn,
         io: Option<Serve>,
     ) -> io::Result<Arc<Self>> {
+        let config = producer.config();
         let name = |role| format!("rmq-{}-{role}", config.group);
         let io = io.map(|io| spawn.spawn(name("io"), io)).transpose()?;
+        let listening = match listener {
+            Some(listener) => Listening::start(listener, producer, &spawn)?,
+            None => Listening::default(),
+        };
         Ok(Arc::new(Self {
             callbacks: Callbacks::new(
                 name("callback"),
@@ -70,6 +78,7 @@ impl Crew {
                 config.max_in_flight,
                 spawn,
             ),
+            listening,
             io: Mutex::new(io),
             callers: AtomicUsize::new(0),
         }))
@@ -97,7 +106,9 @@ impl Crew {
             let _ = io.join();
         }
         drop(io);
-        self.callbacks.join(Now::system().mono + CALLBACKS_END);
+        let deadline = Now::system().mono + CALLBACKS_END;
+        self.callbacks.join(deadline);
+        self.listening.join(deadline);
     }
 }
 

@@ -5,11 +5,13 @@
 //! [`Supervisor`](super::Supervisor) and its connections, and a builder around [`Producer`].
 
 mod callbacks;
+mod check_backs;
 mod crew;
 mod delivery;
 mod events;
 mod producer;
 
+pub use check_backs::CheckBackListener;
 pub use crew::{Serve, Spawn, writes_through};
 pub use delivery::Delivery;
 pub use events::Events;

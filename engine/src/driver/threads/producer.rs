@@ -6,16 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
+use super::check_backs::CheckBackListener;
 use super::crew::{Crew, Serve, Spawn};
 use super::delivery::Delivery;
 use super::events::Events;
 use crate::config::{Config, ConfigError};
+use crate::driver::check_backs::caught;
 use crate::driver::{Handle, StartError, Ticket, TryEnqueueError, park_on};
 use crate::error::SendError;
 use crate::io::{Endpoint, Now, Outcome};
 use crate::receipt::SendReceipt;
 use crate::shutdown::ShutdownReport;
 use crate::stats::{BrokerStats, Stats};
+use crate::transaction::{Decision, TransactionReceipt};
 
 /// A RocketMQ producer. Cheap to clone; every method takes `&self`; share it freely among threads.
 ///
@@ -30,18 +33,21 @@ pub struct Producer {
 impl Producer {
     /// The producer behind a handle, for runtimes; an application takes its runtime's builder. `io`
     /// serves the handle's supervisor until the producer is closed, on a thread of its own named
-    /// `rmq-<group>-io`; `None` for a producer that its client serves. Callbacks run on `callback_threads` threads at most, and on one at least,
-    /// named `rmq-<group>-callback`; they are started when there are callbacks.
+    /// `rmq-<group>-io`; `None` for a producer that its client serves. Callbacks run on
+    /// `callback_threads` threads at most, and on one at least, named `rmq-<group>-callback`; they
+    /// are started when there are callbacks. A check-back listener runs on
+    /// [`Config::check_concurrency`] threads named `rmq-<group>-check`.
     ///
     /// # Errors
-    /// The system gave no thread for `io`.
+    /// The system gave no thread for `io`, or for the listener.
     pub fn start(
         handle: Handle,
         callback_threads: usize,
+        listener: Option<CheckBackListener>,
         spawn: impl Spawn,
         io: Option<Serve>,
     ) -> Result<Self, StartError> {
-        let crew = Crew::start(handle.config(), callback_threads, spawn, io)
+        let crew = Crew::start(&handle, callback_threads, listener, spawn, io)
             .map_err(|error| StartError::Runtime(format!("the system gave no thread: {error}")))?;
         Ok(Self { handle, crew })
     }
@@ -137,6 +143,52 @@ impl Producer {
         self.send(Message::in_reply_to(request, body)?)
     }
 
+    /// Sends a message that is delivered only if a local transaction takes place: first as a half
+    /// message, which no consumer sees; when a broker has confirmed that, `local` is run on this
+    /// thread, with the message as it was given and its confirmation; then the broker is told what
+    /// came of it (PROTOCOL G.1).
+    ///
+    /// `local` gives a [`TransactionState`](crate::TransactionState), or a `Result` of one. An error,
+    /// or a panic, stands for "unknown" and is told to the broker. A half message that is not stored
+    /// safely ([`SendStatus`](crate::SendStatus)) is rolled back, and `local` is not run.
+    ///
+    /// Whenever the broker does not get to know the end, it asks for it later, this producer or
+    /// another one of the group: the check-back listener, without which a transaction is refused, has
+    /// to know the answer then, after a crash of this process as well. So `local` should write down
+    /// what it did under the receipt's `message_id`, in the transaction itself. It has no deadline;
+    /// when it takes longer than the broker's patience (6 s), the listener is asked meanwhile, and
+    /// both answers count: let the listener say "unknown" as long as the transaction is under way.
+    ///
+    /// The message's delay, if it asks for one, is dropped: half messages have none. Its
+    /// [timeout](Message::timeout) is that of the half message alone.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send): then there is no half message, or with
+    /// [`Certainty::Unknown`](crate::Certainty::Unknown) one that the listener is asked about; `local`
+    /// was not run. [`NoCheckBack`](crate::SendErrorKind::NoCheckBack) without a listener. When only
+    /// the end could not be told, the [receipt](TransactionReceipt::end) says so.
+    pub fn send_in_transaction<D: Into<Decision>>(
+        &self,
+        message: Message,
+        local: impl FnOnce(&Message, &SendReceipt) -> D,
+    ) -> Result<TransactionReceipt, SendError> {
+        let half = message.clone();
+        let receipt = self.crew.waiting(|| {
+            let ticket = self.handle.send_half(Now::system(), half)?;
+            outcome(ticket).into_receipt()
+        })?;
+        let decision = Decision::of_status(receipt.status).unwrap_or_else(|| {
+            caught(|| local(&message, &receipt).into()).unwrap_or_else(|failed| failed)
+        });
+        let mut receipt = TransactionReceipt::new(receipt, &decision);
+        receipt.end = self.crew.waiting(|| {
+            let (handle, half) = (&self.handle, &receipt.receipt);
+            let ticket = handle.end_transaction(Now::system(), half, decision)?;
+            outcome(ticket).into_done()
+        });
+        Ok(receipt)
+    }
+
     /// The queues that a topic can be sent to, in the order of PROTOCOL C.4.
     ///
     /// # Errors
@@ -210,9 +262,10 @@ impl Producer {
 
     /// Closes the producer for all its clones: no new message is taken, what is under way may
     /// finish within `grace`, every broker is told, every connection is closed. Takes at most a
-    /// second longer than `grace`, and another one for callbacks that are still running. After it
-    /// all of the producer's threads have ended, except those of callbacks that go on for longer;
-    /// from within a callback it waits for no callback.
+    /// second longer than `grace`, and another one for callbacks and check-back listeners that are
+    /// still running. After it all of the producer's threads have ended, except those of callbacks
+    /// and listeners that go on for longer; from within a callback it waits for no callback, within a
+    /// listener for no listener.
     pub fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let report = match self.handle.shutdown(Now::system(), grace) {
             Ok(ticket) => outcome(ticket).into_report(),

@@ -201,7 +201,9 @@ impl World {
                 let by = *grace + GOODBYE + self.plan.lateness;
                 (What::Shutdown, "", Some(by))
             }
-            Operation::Oneway(_) | Operation::Send(_) => (What::Send, "", None),
+            Operation::EndTransaction(_) | Operation::Oneway(_) | Operation::Send(_) => {
+                (What::Send, "", None)
+            }
         };
         Record {
             what,

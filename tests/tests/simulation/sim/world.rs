@@ -318,6 +318,8 @@ impl World {
         match output {
             Output::Ask { op, ask } => self.asked(op, &ask),
             Output::Admitted { op } => self.book.admitted(op),
+            // Only for who listens.
+            Output::CheckBack => Err("a check-back for nobody".to_owned()),
             Output::Complete { op, outcome, .. } => {
                 self.book.completed(op, outcome)?;
                 self.check_probes()
