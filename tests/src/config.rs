@@ -34,6 +34,15 @@ pub struct BrokerConfig {
     pub writeable: bool,
     /// Whether half messages are refused (Java `rejectTransactionMessage`, default false).
     pub reject_transactions: bool,
+    /// How old a half message is when its producer group is first asked about it, in ms (Java `transactionTimeOut`,
+    /// default 6 s), unless the message itself says so (CHECK_IMMUNITY_TIME_IN_SECONDS).
+    pub check_after_ms: u64,
+    /// How often open half messages are looked through, in ms (Java `transactionCheckInterval`); `None` for the
+    /// flavour's own: 60 s in 4.9, 30 s in 5.x. Done with the next request then; `Handle::check_halves` waits for
+    /// nothing.
+    pub check_interval_ms: Option<u64>,
+    /// How often a half message is asked about before it is given up (Java `transactionCheckMax`, default 15).
+    pub max_checks: u32,
     /// Sends before this time, ms since the Unix epoch, are refused (Java `startAcceptSendRequestTimeStamp`,
     /// default 0).
     pub accept_sends_from: u64,
@@ -78,6 +87,9 @@ impl BrokerConfig {
             auto_create_groups: true,
             writeable: true,
             reject_transactions: false,
+            check_after_ms: 6_000,
+            check_interval_ms: None,
+            max_checks: 15,
             accept_sends_from: 0,
             max_message_size: 4 * 1024 * 1024,
             timer_enabled: true,

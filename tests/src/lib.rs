@@ -90,7 +90,7 @@
 //!
 //! There are no consumers: pulling, viewing and querying work, so that a test can read back what was stored, but a pull
 //! is answered at once and not filtered, and no consumer offset is kept. There is no replication, access control,
-//! static topic, inner batch, or check-back of transactions. Everything is bounded: connections, stored bytes, remembered
+//! static topic or inner batch. Everything is bounded: connections, stored bytes, remembered
 //! requests, topics and fault rules; each limit is named where it is set.
 
 #![forbid(unsafe_code)]

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use common::{code, field, header, remark, with_properties};
 use rocketmq_proto::{
     Flags, FrameDecoder, RecallHandle, RemotingCommand, RequestCode, ResponseCode, SerializeType,
-    SysFlag,
+    StoredMessage, SysFlag,
     header::{
         CreateTopicRequest, EndTransactionRequest, Fields, HeartbeatData, RecallMessageRequest,
         UnregisterClientRequest,
@@ -126,9 +126,80 @@ impl Bench {
         self.give(1, &command)
     }
 
+    /// What the client on connection 2 is asked when the half message has this age.
+    fn check(&mut self, age_ms: u64) -> Option<RemotingCommand> {
+        let came = self.broker.halves().next().expect("a half message").unix_ms;
+        let now = ServerNow {
+            unix_ms: came + age_ms,
+        };
+        self.out.clear();
+        self.broker.check_halves(now, &mut self.out);
+        self.written_to(2)
+    }
+
     fn state(&self) -> HalfState {
         self.broker.halves().next().unwrap().state
     }
+}
+
+#[test]
+fn an_old_half_message_is_asked_about_and_the_answer_to_its_latest_copy_counts() {
+    for flavour in BOTH {
+        let mut bench = Bench::new(flavour);
+        bench.half();
+        bench.heartbeat(2, "a client");
+        assert_eq!(bench.check(5_999), None, "too young");
+        let check = bench.check(6_000).expect("a question");
+        assert_eq!(check.flags, Flags::ONEWAY);
+        let of_5x = flavour != Flavour::V4_9;
+        assert_eq!(field(&check, "bname").is_some(), of_5x);
+        assert_eq!(field(&check, "topic").is_some(), of_5x);
+        assert_eq!(field(&check, "msgId"), Some("ID"));
+        let (message, _) = StoredMessage::decode(&check.body).unwrap();
+        assert_eq!((&*message.topic, message.queue_id), ("T", 2));
+        assert_eq!(message.properties.get("TRANSACTION_CHECK_TIMES"), Some("1"));
+        let offset = message.commit_log_offset.to_string();
+        assert_eq!(field(&check, "commitLogOffset"), Some(&*offset));
+
+        let first = bench.broker.stored("RMQ_SYS_TRANS_HALF_TOPIC")[0].clone();
+        bench.end(|header| {
+            header.commit_log_offset = first.commit_log_offset;
+            header.tran_state_table_offset = first.queue_offset;
+        });
+        assert_eq!(bench.state(), HalfState::Open, "an earlier copy was ended");
+        bench.end(|header| header.from_transaction_check = Some(true));
+        assert_eq!(bench.state(), HalfState::Committed);
+        assert_eq!(bench.check(60_000), None);
+        assert_eq!(bench.broker.stored("T").len(), 2, "once for each end");
+    }
+}
+
+#[test]
+fn a_half_message_may_ask_for_time_before_its_first_check() {
+    let mut bench = Bench::new(Flavour::V5_3);
+    bench.heartbeat(2, "a client");
+    let pairs = [
+        ("TRAN_MSG", "true"),
+        ("PGROUP", "group"),
+        ("CHECK_IMMUNITY_TIME_IN_SECONDS", "20"),
+    ];
+    bench.send(&pairs, b"half");
+    assert_eq!(bench.check(19_999), None);
+    assert!(bench.check(20_000).is_some());
+}
+
+#[test]
+fn a_half_message_that_nobody_ends_is_given_up() {
+    let mut bench = Bench::new(Flavour::V4_9);
+    bench.half();
+    for _ in 0..15 {
+        assert_eq!(bench.check(6_000), None, "nobody of its group is here");
+    }
+    bench.heartbeat(2, "a client");
+    assert_eq!(bench.state(), HalfState::Open);
+    bench.check(6_000);
+    assert_eq!(bench.state(), HalfState::GivenUp);
+    assert_eq!(bench.broker.stored("TRANS_CHECK_MAX_TIME_TOPIC").len(), 1);
 }
 
 #[test]

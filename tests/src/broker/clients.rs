@@ -68,6 +68,13 @@ impl Clients {
         (now.unix_ms.saturating_sub(client.unix_ms) < EXPIRY_MS).then_some(client.conn)
     }
 
+    /// The connections of a producer group's clients, in the order of their ids.
+    pub(super) fn conns_of_group(&self, now: ServerNow, group: &str) -> Vec<PeerId> {
+        let clients = self.alive(now).into_iter();
+        let of_group = clients.filter(|client| client.producer_groups.iter().any(|g| g == group));
+        of_group.map(|client| client.conn).collect()
+    }
+
     fn beat(&mut self, heartbeat: Heartbeat, remembered: usize) {
         let data = &heartbeat.data;
         if self.by_id.contains_key(&data.client_id) || self.by_id.len() < MAX_CLIENTS {

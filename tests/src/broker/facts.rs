@@ -12,6 +12,8 @@ pub(super) struct Facts<'a> {
     pub(super) timer_seconds: Option<&'a str>,
     pub(super) timer_millis: Option<&'a str>,
     pub(super) timer_deliver: Option<&'a str>,
+    /// Seconds before the first check of a half message.
+    pub(super) immunity: Option<u64>,
     pub(super) deletes_timer: bool,
     pub(super) has_keys: bool,
     pub(super) has_inner_num: bool,
@@ -31,6 +33,7 @@ impl<'a> Facts<'a> {
                 "TIMER_DELAY_SEC" => facts.timer_seconds = Some(value),
                 "TIMER_DELAY_MS" => facts.timer_millis = Some(value),
                 "TIMER_DELIVER_MS" => facts.timer_deliver = Some(value),
+                "CHECK_IMMUNITY_TIME_IN_SECONDS" => facts.immunity = value.parse().ok(),
                 "TIMER_DEL_UNIQKEY" => facts.deletes_timer = true,
                 "KEYS" => facts.has_keys = true,
                 "INNER_NUM" => facts.has_inner_num = true,

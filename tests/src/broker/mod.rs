@@ -2,6 +2,7 @@
 
 mod admin;
 mod batch;
+mod check_back;
 mod checks;
 mod clients;
 mod facts;
@@ -56,6 +57,8 @@ pub struct Broker {
     schedule: Schedule,
     clients: Clients,
     halves: Halves,
+    /// When open half messages are looked through again; 0 before the first request.
+    next_check_ms: u64,
     ids: UniqueIds,
     rng: Rng,
     version: u64,
@@ -80,6 +83,7 @@ impl Broker {
             schedule: Schedule::default(),
             clients: Clients::default(),
             halves: Halves::default(),
+            next_check_ms: 0,
             ids: UniqueIds::new(seed),
             rng: Rng::new(config.seed),
             version: 1,
@@ -206,6 +210,7 @@ fn system_topics(config: &BrokerConfig) -> Topics {
     topics.insert(schedule::SCHEDULE_TOPIC, TopicConfig::new(18));
     topics.insert(transaction::HALF_TOPIC, TopicConfig::new(1));
     topics.insert("RMQ_SYS_TRANS_OP_HALF_TOPIC", TopicConfig::new(1));
+    topics.insert(check_back::GIVEN_UP_TOPIC, TopicConfig::new(1));
     let replies = format!("{}_REPLY_TOPIC", config.cluster);
     topics.insert(replies, TopicConfig::new(1));
     if config.flavour != Flavour::V4_9 {
@@ -221,6 +226,7 @@ impl Process for Broker {
 
     fn process(&mut self, now: ServerNow, request: &Request<'_>, out: &mut Vec<Action>) {
         self.deliver_due(now);
+        self.check_halves_in_turn(now, out);
         if self.config.going_away
             && self.flavour() != Flavour::V4_9
             && request.view.version > GO_AWAY_ABOVE

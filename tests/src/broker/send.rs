@@ -151,7 +151,7 @@ impl Broker {
             self.schedule.add(due, put);
             if facts.is_half {
                 let group = facts.group.unwrap_or(&header.producer_group);
-                self.halves.add(put, group, unique_key);
+                self.halves.add(now, put, group, unique_key, facts.immunity);
             }
         }
         Ok(Receipt {

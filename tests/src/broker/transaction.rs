@@ -28,6 +28,8 @@ pub enum HalfState {
     Committed,
     /// Rolled back.
     RolledBack,
+    /// Asked about as often as may be, and put away (Java: `TRANS_CHECK_MAX_TIME_TOPIC`).
+    GivenUp,
 }
 
 /// A half message that a broker was sent.
@@ -38,10 +40,16 @@ pub struct Half {
     pub unique_key: String,
     /// The producer group that may end it.
     pub group: String,
-    /// Its offset in the commit log.
+    /// Its offset in the commit log, that of its latest copy: it is stored anew for each check.
     pub commit_log_offset: i64,
-    /// Its offset in the queue of half messages.
+    /// The same copy's offset in the queue of half messages.
     pub queue_offset: i64,
+    /// When it came, ms since the Unix epoch.
+    pub unix_ms: u64,
+    /// How often its producer group was asked about it.
+    pub checks: u32,
+    /// How old it has to be for the first check, ms, when it says so itself.
+    pub(super) immunity_ms: Option<u64>,
     /// What became of it.
     pub state: HalfState,
     /// How often it was ended, UNKNOWN (0) not counted. A real broker delivers a message anew for every commit.
@@ -49,29 +57,58 @@ pub struct Half {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Halves(Vec<Half>);
+pub(super) struct Halves {
+    all: Vec<Half>,
+    /// Every copy, in the order of the commit log: its offsets there and in its queue, and whose it is.
+    copies: Vec<(i64, i64, usize)>,
+}
 
 impl Halves {
-    pub(super) fn add(&mut self, put: Put, group: &str, unique_key: Option<&str>) {
-        self.0.push(Half {
+    pub(super) fn add(
+        &mut self,
+        now: ServerNow,
+        put: Put,
+        group: &str,
+        unique_key: Option<&str>,
+        immunity: Option<u64>,
+    ) {
+        let copy = (put.commit_log_offset, put.queue_offset, self.all.len());
+        self.copies.push(copy);
+        self.all.push(Half {
             unique_key: unique_key.unwrap_or_default().to_owned(),
             group: group.to_owned(),
             commit_log_offset: put.commit_log_offset,
             queue_offset: put.queue_offset,
+            unix_ms: now.unix_ms,
+            checks: 0,
+            immunity_ms: immunity.map(|seconds| seconds.saturating_mul(1000)),
             state: HalfState::Open,
             ended: 0,
         });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Half> {
-        self.0.iter()
+        self.all.iter()
     }
 
-    fn at_offset(&mut self, offset: i64) -> Option<&mut Half> {
-        let at = self
-            .0
-            .binary_search_by_key(&offset, |half| half.commit_log_offset);
-        self.0.get_mut(at.ok()?)
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Half> {
+        self.all.get_mut(index)
+    }
+
+    /// Notes that a half message was stored anew.
+    pub(super) fn stored_again(&mut self, index: usize, put: Put) {
+        let copy = (put.commit_log_offset, put.queue_offset, index);
+        self.copies.push(copy);
+        if let Some(half) = self.all.get_mut(index) {
+            (half.commit_log_offset, half.queue_offset, _) = copy;
+        }
+    }
+
+    /// The half message with a copy at this offset, and that copy's place in its queue.
+    fn at_offset(&mut self, offset: i64) -> Option<(&mut Half, i64)> {
+        let at = self.copies.binary_search_by_key(&offset, |copy| copy.0);
+        let (_, queue_offset, index) = *self.copies.get(at.ok()?)?;
+        Some((self.all.get_mut(index)?, queue_offset))
     }
 }
 
@@ -104,16 +141,19 @@ impl Broker {
     ) -> Result<(), &'static str> {
         let offset = header.commit_log_offset;
         let message = self.message_at(offset);
-        let Some(half) = self.halves.at_offset(offset) else {
+        let Some((half, queue_offset)) = self.halves.at_offset(offset) else {
             return Err("Find prepared transaction message failed");
         };
         if half.group != header.producer_group {
             return Err("The producer group wrong");
         }
-        if half.queue_offset != header.tran_state_table_offset {
+        if queue_offset != header.tran_state_table_offset {
             return Err("The transaction state table offset wrong");
         }
-        half.state = state;
+        // The end of an earlier copy ends only that: the latest stays open, and will be asked about.
+        if half.commit_log_offset == offset {
+            half.state = state;
+        }
         half.ended = half.ended.saturating_add(1);
         let Some(message) = message.filter(|_| state == HalfState::Committed) else {
             return Ok(());

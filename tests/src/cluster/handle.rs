@@ -177,6 +177,14 @@ impl Handle<Broker> {
         self.with(|broker| broker.halves().cloned().collect())
     }
 
+    /// Asks producers about every open half message that is old enough, now instead of at the next time
+    /// ([`BrokerConfig::check_interval_ms`](crate::BrokerConfig::check_interval_ms)). Returns how many questions went
+    /// out.
+    pub fn check_halves(&self) -> usize {
+        self.node
+            .act(|broker, actions| broker.check_halves(now(), actions))
+    }
+
     /// Creates or replaces a topic; all name servers know it when this returns.
     pub fn create_topic(&self, name: impl Into<String>, config: TopicConfig) {
         self.with(|broker| broker.create_topic(name, config));

@@ -103,6 +103,24 @@ impl<S: Server + Send + 'static> Node<S> {
         result
     }
 
+    /// Has the server do something that no request asked for, and writes what it says.
+    pub(super) fn act<R>(&self, work: impl FnOnce(&mut S, &mut Vec<Action>) -> R) -> R {
+        let mut actions = Vec::new();
+        let result = self.with(|server| work(server, &mut actions));
+        for action in actions {
+            let Action::Write { conn, bytes, .. } = action else {
+                continue;
+            };
+            let peers = lock(&self.peers);
+            let conn = peers.get(&conn).map(|peer| Arc::clone(&peer.conn));
+            drop(peers);
+            if let Some(conn) = conn {
+                conn.write(&bytes);
+            }
+        }
+        result
+    }
+
     pub(super) fn listen(self: &Arc<Self>, listening: Listening) -> io::Result<()> {
         let before = self.gate.now().listening;
         if listening == Listening::Refuse {
