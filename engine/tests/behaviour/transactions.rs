@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_engine::proto::header::{CheckTransactionStateRequest, SendMessageResponse};
 use rocketmq_engine::proto::{
     Compression, Flags, FrameDecoder, GroupName, Message, Properties, RemotingCommand, RequestCode,
-    ResponseCode, StoredMessage, StoredVersion, SysFlag, TopicName, body_crc, compress, property,
+    ResponseCode, StoredMessage, StoredVersion, SysFlag, TopicName, TransactionKind, body_crc,
+    compress, property,
 };
 use rocketmq_engine::{
-    CheckDropped, ConnId, Event, FrameSeq, Operation, Outcome, SendErrorKind, SendReceipt,
-    TransactionState,
+    CheckDropped, ConnId, EndTransactionHook, EndedTransaction, Event, FrameSeq, Operation,
+    Outcome, SendErrorKind, SendReceipt, TransactionState,
 };
 
 use crate::rig::{Rig, Sent, message, route};
@@ -47,6 +49,32 @@ fn the_end_of_a_transaction_says_what_the_confirmation_said() {
     let stats = rig.engine.stats();
     assert_eq!((stats.sent, stats.transactions_ended), (1, 1));
     assert_eq!((stats.sent_oneway, stats.oneway_in_flight), (0, 0));
+}
+
+/// PROTOCOL G.6: servers know group and topic by longer names, the application does not.
+#[test]
+fn a_namespace_is_around_group_and_topic_on_the_wire_and_nowhere_else() {
+    let ended = Arc::new(Ended::default());
+    let hook = ended.clone();
+    let (mut rig, conns) = Rig::with_brokers(&["a"], 1, |config| {
+        config.namespace = Some("ns".into());
+        config.hooks.end_transaction.push(hook);
+    });
+    rig.listen();
+    let mut stored = half("ID", "ns%group");
+    stored.topic = "ns%T".into();
+    check(&mut rig, conns[0], &header(7), stored);
+    let check = rig.take_check().unwrap();
+    let op = check.op;
+    assert_eq!(check.into_message().unwrap().topic, "T");
+    rig.decide(op, TransactionState::Rollback);
+    let end = rig.frame(conns[0], END);
+    assert_eq!(end.field("producerGroup"), "ns%group");
+    let told = ended.0.lock().unwrap().pop().unwrap();
+    assert_eq!((told.group.as_str(), told.topic.as_str()), ("group", "T"));
+    assert_eq!(told.state, TransactionKind::Rollback);
+    assert_eq!(told.address.as_str(), "a:1");
+    assert!(told.from_check);
 }
 
 #[test]
@@ -558,6 +586,15 @@ fn half(id: &str, group: &str) -> StoredMessage {
         prepared_transaction_offset: 0,
         properties,
         body: "paid".into(),
+    }
+}
+
+#[derive(Default)]
+struct Ended(Mutex<Vec<EndedTransaction>>);
+
+impl EndTransactionHook for Ended {
+    fn ended(&self, end: &EndedTransaction) {
+        self.0.lock().unwrap().push(end.clone());
     }
 }
 
