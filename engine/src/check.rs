@@ -123,6 +123,13 @@ impl Engine {
                     Some(State::InFlight { conn, opaque: number, .. })
                         if conn == request.conn && number == *opaque
                 ),
+                Waiter::Earlier(op) => {
+                    let send = self.ops.get(*op).and_then(Op::as_send);
+                    send.is_some_and(|send| {
+                        let mut earlier = send.earlier.iter();
+                        earlier.any(|e| (e.conn, e.opaque) == (request.conn, *opaque))
+                    })
+                }
                 Waiter::Heartbeat => self.peers.conns.get(request.conn).is_some_and(|link| {
                     link.heartbeat.is_some_and(|(number, _)| number == *opaque)
                 }),

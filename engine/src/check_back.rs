@@ -216,7 +216,7 @@ impl Engine {
             producer,
             kind: Kind::Check(check),
             ..
-        }) = self.release(op)
+        }) = self.release(now, op)
         else {
             return;
         };

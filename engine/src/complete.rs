@@ -9,7 +9,7 @@ use crate::prepare::Prepared;
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, outcome: Outcome) {
-        let Some(op) = self.release(id) else {
+        let Some(op) = self.release(now, id) else {
             return;
         };
         let mut epoch = None;
@@ -37,7 +37,7 @@ impl Engine {
     /// Withdraws a send that has no permit yet; there is no completion.
     pub(crate) fn withdraw(&mut self, now: Now, id: OpId) -> Option<Box<Prepared>> {
         let waits = self.ops.get(id).and_then(Op::state) == Some(State::Permit);
-        let op = if waits { self.release(id) } else { None }?;
+        let op = if waits { self.release(now, id) } else { None }?;
         if let Some(send) = op.as_send() {
             self.leave_epoch(now, op.producer, send.epoch);
         }
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// Takes an operation out and gives back its permit, its deadline and its correlation number.
-    pub(crate) fn release(&mut self, id: OpId) -> Option<Op> {
+    pub(crate) fn release(&mut self, now: Now, id: OpId) -> Option<Op> {
         let op = self.ops.remove(id)?;
         if op.timer.is_some() {
             self.deadlines.cancel();
@@ -65,8 +65,15 @@ impl Engine {
         if let Some(correlation) = send.prepared.correlation {
             self.requests.forget(correlation, id);
         }
-        if let State::InFlight { conn, opaque, .. } = send.state {
+        let earlier = send.earlier.iter().map(|e| (e.conn, e.opaque));
+        let present = match send.state {
+            State::InFlight { conn, opaque, .. } => Some((conn, opaque)),
+            _ => None,
+        };
+        for (conn, opaque) in earlier.chain(present) {
             self.forget_request(conn, opaque);
+            // It may have been the last that a server which wants us elsewhere owed us.
+            self.close_if_left(now, conn);
         }
         match send.state {
             // The engine's own sends hold none.

@@ -269,6 +269,7 @@ impl Engine {
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }
             Waiter::Probe(broker) => self.probe_answered(now, &broker),
+            Waiter::Earlier(op) => self.earlier_answered(now, op, conn, answer),
             Waiter::Op(op) => self.send_answered(now, op, conn, answer),
             Waiter::Unregister(producer) => self.unregistered(producer),
         }
@@ -276,7 +277,7 @@ impl Engine {
     }
 
     /// An answer that nobody waits for: counted, told, dropped (PROTOCOL A.6).
-    fn unmatched(&mut self, conn: ConnId, opaque: i32) {
+    pub(crate) fn unmatched(&mut self, conn: ConnId, opaque: i32) {
         let link = self.peers.conns.get_mut(conn);
         if link.is_some_and(|link| link.overtaken.take(opaque)) {
             return;

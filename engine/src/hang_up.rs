@@ -65,6 +65,10 @@ impl Engine {
             link.flushed.max(link.offered)
         };
         for waiter in requests {
+            if let Waiter::Earlier(op) = waiter {
+                self.earlier_lost(op, conn);
+                continue;
+            }
             self.request_lost(now, waiter, may_be_written, reason, address.as_ref());
         }
         for (seq, op) in link.unwritten {
@@ -87,7 +91,7 @@ impl Engine {
         address: Option<&crate::io::Endpoint>,
     ) {
         match waiter {
-            Waiter::Heartbeat => {}
+            Waiter::Earlier(_) | Waiter::Heartbeat => {}
             Waiter::Lookup(lookup, server) => {
                 let why = failure_of(reason, true).to_string();
                 self.lookup_failed(now, lookup, address.unwrap_or(&server), why);

@@ -14,7 +14,7 @@ use crate::error::AttemptFailure;
 use crate::event::Event;
 use crate::fault::{Dice, Item, PROBE_ROUND, Standing, TryEnd, next_queue};
 use crate::io::{ConnId, Endpoint, Now, OpId, Output};
-use crate::op::Op;
+use crate::op::{Attempt, Op};
 use crate::pending::Waiter;
 use crate::publish::{Broker, Publish};
 use crate::route::TopicId;
@@ -75,6 +75,12 @@ impl Engine {
         let record = self.brokers.record(&name);
         record.numbers.count(took, end == TryEnd::Ok, again);
         self.note(now, &name, took, end);
+    }
+
+    /// An answer came to a try that was given up before: its broker works after all.
+    pub(crate) fn confirmed_late(&mut self, now: Now, attempt: &Attempt) {
+        let took = now.mono.saturating_duration_since(attempt.began);
+        self.note(now, &attempt.broker, took, TryEnd::Ok);
     }
 
     fn note(&mut self, now: Now, name: &Arc<str>, took: Duration, end: TryEnd) {

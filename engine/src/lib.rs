@@ -78,6 +78,7 @@ mod dial;
 mod discover;
 mod discovery;
 pub mod driver;
+mod earlier;
 mod engine;
 mod error;
 mod event;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rocketmq_proto::TopicName;
 
 use crate::check_back::CheckOp;
+use crate::earlier::Earlier;
 use crate::error::AttemptReport;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId, ProducerId};
 use crate::peer::PeerId;
@@ -71,6 +72,8 @@ pub(crate) struct Send {
     /// Whether GO_AWAY was answered once already in this try (E.13).
     pub(crate) gone_away: bool,
     pub(crate) failures: Vec<AttemptReport>,
+    /// Tries that were given up and may yet be answered.
+    pub(crate) earlier: Vec<Earlier>,
     /// A success that asked for another broker, returned if nothing better comes (E.10).
     pub(crate) fallback: Option<Box<SendReceipt>>,
     /// What it is for, when it is a send of the engine's own making: it has no caller, holds no
@@ -171,6 +174,7 @@ impl Send {
             chosen: None,
             gone_away: false,
             failures: Vec::new(),
+            earlier: Vec::new(),
             fallback: None,
             carrier: None,
         }

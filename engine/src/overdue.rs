@@ -79,7 +79,7 @@ impl Engine {
             let again = self.attempt_deadline(now, id);
             return self.arm_op(id, again);
         }
-        self.pending.take(conn, opaque);
+        self.keep_earlier(id, conn, opaque);
         self.hold_for_frame(now, id, conn, seq);
         let began = self
             .ops
@@ -91,7 +91,6 @@ impl Engine {
         let mut close = None;
         let patience = self.patience();
         if let Some(link) = self.peers.conns.get_mut(conn) {
-            link.pending = link.pending.saturating_sub(1);
             close = match self.config.on_timeout {
                 OnTimeout::Close => Some(CloseReason::Timeout),
                 OnTimeout::CloseIfSilent if is_silent(link, since, now, patience) => {
@@ -107,10 +106,8 @@ impl Engine {
             }
         }
         self.set_state(id, State::Running);
-        match close {
-            Some(why) => self.disconnect(now, conn, why),
-            // It may have been the last request that a server which wants us elsewhere owed us.
-            None => self.close_if_left(now, conn),
+        if let Some(why) = close {
+            self.disconnect(now, conn, why);
         }
         self.attempt_failed(now, id, failure);
     }

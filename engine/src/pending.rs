@@ -29,6 +29,8 @@ pub(crate) struct Request {
 pub(crate) enum Waiter {
     /// Nobody in particular: a heartbeat only shows that the broker is alive.
     Heartbeat,
+    /// A send that has gone on to another try.
+    Earlier(OpId),
     Lookup(LookupId, Endpoint),
     Op(OpId),
     /// A question that only wants an answer from this broker.

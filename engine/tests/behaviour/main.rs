@@ -6,6 +6,7 @@ mod answers;
 mod auto_batch;
 mod connections;
 mod discovering;
+mod earlier;
 mod ending;
 mod fault;
 mod hooks;
