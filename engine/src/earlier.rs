@@ -26,7 +26,7 @@ impl Engine {
         let Some(attempt) = send.attempt.clone() else {
             return;
         };
-        self.pending.insert(opaque, conn, Waiter::Earlier(id));
+        self.pending.hand_on(conn, opaque, Waiter::Earlier(id));
         send.earlier.push(Earlier {
             conn,
             opaque,
@@ -110,7 +110,8 @@ impl Engine {
         receipt.ok().map(Box::new)
     }
 
-    fn take_earlier(&mut self, id: OpId, conn: ConnId, opaque: i32) -> Option<Attempt> {
+    /// Takes an earlier try out of those that may yet be answered.
+    pub(crate) fn take_earlier(&mut self, id: OpId, conn: ConnId, opaque: i32) -> Option<Attempt> {
         let send = self.ops.get_mut(id)?.as_send_mut()?;
         let is_it = |earlier: &Earlier| (earlier.conn, earlier.opaque) == (conn, opaque);
         let at = send.earlier.iter().position(is_it)?;

@@ -55,6 +55,14 @@ impl Pending {
         self.requests.insert(opaque, request);
     }
 
+    /// Somebody else waits for the answer from now on.
+    pub(crate) fn hand_on(&mut self, conn: ConnId, opaque: i32, waiter: Waiter) {
+        let request = self.requests.get_mut(&opaque);
+        if let Some(request) = request.filter(|request| request.conn == conn) {
+            request.waiter = waiter;
+        }
+    }
+
     /// What the request was that waits for this number on this connection.
     pub(crate) fn code_of(&self, conn: ConnId, opaque: i32) -> Option<i32> {
         let request = self.requests.get(&opaque)?;

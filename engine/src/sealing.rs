@@ -59,6 +59,9 @@ impl Engine {
         }
         match waiter {
             None | Some(Waiter::Heartbeat) => {}
+            Some(Waiter::Earlier(op)) => {
+                let _never_written = self.take_earlier(op, conn, error.opaque);
+            }
             Some(Waiter::Lookup(lookup, server)) => {
                 self.lookup_failed(now, lookup, &server, error.to_string());
             }

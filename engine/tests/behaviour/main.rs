@@ -19,3 +19,4 @@ mod rig;
 mod sharing;
 mod transactions;
 mod tries;
+mod upkeep;

@@ -20,6 +20,7 @@ pub(crate) const NAME_SERVER: &str = "ns:1";
 
 /// The wall clock at the start.
 const START_MS: u64 = 1_750_000_000_000;
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
@@ -35,6 +36,7 @@ pub(crate) struct Rig {
     ids: UniqueIds,
     correlation: u128,
     base: Instant,
+    unix_base: u64,
     now: Duration,
     dials: Vec<(ConnId, String)>,
     frames: VecDeque<Sent>,
@@ -58,7 +60,8 @@ impl Rig {
         change(&mut config);
         let config = Arc::new(config);
         let mut engine = Engine::new(config.clone(), 1).unwrap();
-        let base = Instant::now();
+        // Room to jump back.
+        let base = Instant::now() + 10 * HOUR;
         let start = Now {
             mono: base,
             unix_ms: START_MS,
@@ -77,6 +80,7 @@ impl Rig {
             correlation: 0,
             ids: UniqueIds::new(Self::id_seed()),
             base,
+            unix_base: START_MS,
             now: Duration::ZERO,
             dials: Vec::new(),
             frames: VecDeque::new(),
@@ -136,8 +140,20 @@ impl Rig {
     pub(crate) fn now(&self) -> Now {
         Now {
             mono: self.base + self.now,
-            unix_ms: START_MS + self.now.as_millis() as u64,
+            unix_ms: self.unix_base + self.now.as_millis() as u64,
         }
+    }
+
+    /// Both clocks jump by so many hours; time on them goes on from there.
+    pub(crate) fn jump(&mut self, mono: i64, unix: i64) {
+        let by = HOUR * mono.unsigned_abs() as u32;
+        self.base = if mono < 0 {
+            self.base - by
+        } else {
+            self.base + by
+        };
+        self.unix_base = self.unix_base.saturating_add_signed(unix * 3_600_000);
+        self.input(Input::Tick);
     }
 
     /// Lets time pass up to so many ms from the start, each deadline at its moment.
@@ -153,7 +169,8 @@ impl Rig {
 
     /// When the next tick is due, from the start.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.engine.next_deadline().map(|at| at - self.base)
+        let deadline = self.engine.next_deadline();
+        deadline.map(|at| at.saturating_duration_since(self.base))
     }
 
     pub(crate) fn submit(&mut self, operation: Operation) -> OpId {
