@@ -13,6 +13,7 @@ mod hooks;
 mod name_server_list;
 mod name_servers;
 mod naming;
+mod others;
 mod pressure;
 mod requests;
 mod rig;
