@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::engine::{Engine, Timer};
+use crate::member::Member;
 use crate::op::{Kind, Op, State};
 use crate::peer::{Link, Waiting};
 use crate::pending::Waiter;
@@ -143,7 +144,10 @@ impl Engine {
                     })
                 }
                 Waiter::Probe(broker) => self.is_probe(broker, request.conn, *opaque),
-                Waiter::Unregister(_) => true,
+                Waiter::Unregister(producer) => {
+                    let member = self.members.get(*producer);
+                    member.is_some_and(Member::is_parting)
+                }
             };
             if !live || self.peers.conns.get(request.conn).is_none() {
                 return Err(format!("request {opaque} waits for nobody: {request:?}"));

@@ -248,6 +248,7 @@ impl Engine {
         self.abandon_all(now, producer);
         self.set_stage(producer, Stage::Over);
         self.refuse_waiting(now, producer);
+        self.forget_goodbyes(producer);
         let Some(closing) = self.closing_of(producer) else {
             return;
         };
@@ -299,6 +300,16 @@ impl Engine {
             questions.extend(lookup.asked);
         }
         self.forget_questions(now, questions);
+    }
+
+    /// A broker that does not answer a goodbye must not seem busy for ever.
+    fn forget_goodbyes(&mut self, producer: ProducerId) {
+        let goodbye = Waiter::Unregister(producer);
+        let open = self.pending.iter().filter(|(_, r)| r.waiter == goodbye);
+        let open: Vec<_> = open.map(|(opaque, r)| (r.conn, *opaque)).collect();
+        for (conn, opaque) in open {
+            self.forget_request(conn, opaque);
+        }
     }
 
     pub(crate) fn unregistered(&mut self, producer: ProducerId) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rocketmq_engine::{OpId, Outcome};
+use rocketmq_engine::{OpId, Outcome, ProducerId};
 
 #[derive(Default)]
 pub(super) struct Book {
@@ -13,14 +13,15 @@ pub(super) struct Book {
     live: BTreeMap<OpId, usize>,
     /// Which record a message belongs to.
     pub(super) by_key: BTreeMap<String, usize>,
-    /// How many sends were live when the producer was first told to end.
-    pub(super) live_at_end: Option<u64>,
+    /// How many sends of a producer were live when it was first told to end.
+    live_at_end: BTreeMap<ProducerId, u64>,
     /// Frames of sends so far.
     pub(super) turns: usize,
 }
 
 /// One call of the application.
 pub(super) struct Record {
+    pub(super) producer: ProducerId,
     pub(super) what: What,
     pub(super) topic: String,
     /// What is to be stored; several in a batch, none for questions.
@@ -124,12 +125,13 @@ impl Book {
             Outcome::Shutdown(report) => Some(*report),
             _ => None,
         };
+        let producer = record.producer;
         record.end = Some(End::Outcome(outcome));
         self.live.remove(&op);
         let Some(report) = report else { return Ok(()) };
         let counted = report.delivered + report.failed + report.abandoned;
-        if self.live_at_end != Some(counted) {
-            let live = self.live_at_end;
+        let live = self.live_at_end.get(&producer);
+        if live != Some(&counted) {
             return Err(format!("{live:?} sends were under way, but: {report:?}"));
         }
         Ok(())
@@ -180,23 +182,23 @@ impl Book {
         Ok(&mut self.records[*index])
     }
 
-    /// The producer is told to end.
-    pub(super) fn ends(&mut self) {
-        let live = self.live_sends();
-        self.live_at_end.get_or_insert(live);
+    /// A producer is told to end.
+    pub(super) fn ends(&mut self, producer: ProducerId) {
+        let sends = self.live.values().map(|index| &self.records[*index]);
+        let its_own = sends.filter(|record| record.producer == producer && record.is_send());
+        let live = its_own.count() as u64;
+        self.live_at_end.entry(producer).or_insert(live);
     }
 
-    /// Whether the producer was told to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.live_at_end.is_some()
+    /// Whether a producer was told to end.
+    pub(super) fn is_ending(&self, producer: ProducerId) -> bool {
+        self.live_at_end.contains_key(&producer)
     }
 
     /// Sends that have not completed.
     pub(super) fn live_sends(&self) -> u64 {
-        let sends = self.live.values().map(|index| self.records[*index].what);
-        sends
-            .filter(|what| matches!(what, What::Send | What::Oneway))
-            .count() as u64
+        let live = self.live.values().map(|index| &self.records[*index]);
+        live.filter(|record| record.is_send()).count() as u64
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = (&OpId, &Record)> {
@@ -222,5 +224,11 @@ impl Book {
         }
         self.records.push(record);
         Ok(index)
+    }
+}
+
+impl Record {
+    fn is_send(&self) -> bool {
+        matches!(self.what, What::Send | What::Oneway)
     }
 }

@@ -26,7 +26,7 @@ impl World {
         let set = self.engine.set_name_servers(now, servers.clone());
         set.map_err(|error| error.to_string())?;
         self.drain()?;
-        if self.book.is_ending() {
+        if self.is_ending() {
             return Ok(());
         }
         for wire in self.net.conns.values() {

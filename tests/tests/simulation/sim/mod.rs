@@ -3,6 +3,7 @@
 
 mod book;
 mod discovery;
+mod fellow;
 mod frames;
 mod listing;
 mod net;

@@ -59,6 +59,7 @@ impl World {
             }
             if send.unique_keys.len() > record.messages.len() {
                 let kin = (
+                    record.producer,
                     record.topic.clone(),
                     record.place.clone(),
                     record.messages[0].tag.clone(),

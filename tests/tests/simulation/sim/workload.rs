@@ -19,6 +19,13 @@ pub(super) const ORDERED: &str = "ordered";
 impl World {
     /// One call, drawn.
     pub(super) fn call(&mut self) -> Result<(), String> {
+        self.caller = self.draw_caller();
+        let called = self.call_anything();
+        self.caller = self.producer;
+        called
+    }
+
+    fn call_anything(&mut self) -> Result<(), String> {
         match self.rng.below(100) {
             0..4 => {
                 let (topic, timeout) = (topic(self.draw_topic()), self.draw_timeout());
@@ -92,7 +99,10 @@ impl World {
         if self.rng.chance(150) {
             self.trace.line(self.now, || "< abort".to_owned());
             let now = self.moment();
-            self.book.ends();
+            self.book.ends(self.producer);
+            if let Some(fellow) = self.fellow {
+                self.book.ends(fellow);
+            }
             self.engine.abort(now);
             return Ok(());
         }
@@ -114,7 +124,7 @@ impl World {
 
     /// A send that must succeed: everything has been well for long enough (liveness).
     pub(super) fn probe(&mut self) -> Result<(), String> {
-        if self.engine.is_closed() {
+        if self.book.is_ending(self.producer) {
             return Ok(());
         }
         let live = self.book.live_sends();
@@ -167,13 +177,13 @@ impl World {
             )
         });
         if record.what == What::Shutdown {
-            self.book.ends();
+            self.book.ends(self.caller);
         }
         let now = self.moment();
         let accepted = if may_wait {
-            self.engine.submit(now, self.producer, operation)
+            self.engine.submit(now, self.caller, operation)
         } else {
-            self.engine.try_submit(now, self.producer, operation)
+            self.engine.try_submit(now, self.caller, operation)
         };
         match accepted {
             Ok(accepted) => {
@@ -206,6 +216,7 @@ impl World {
             }
         };
         Record {
+            producer: self.caller,
             what,
             topic: name.to_owned(),
             messages: Vec::new(),
@@ -319,6 +330,7 @@ impl World {
             expected.unique_key = key.to_owned();
         }
         let record = Record {
+            producer: self.caller,
             what: if oneway { What::Oneway } else { What::Send },
             topic: name,
             messages: expected,
@@ -393,7 +405,7 @@ impl World {
         Duration::from_millis(ms)
     }
 
-    fn draw_grace(&mut self) -> Duration {
+    pub(super) fn draw_grace(&mut self) -> Duration {
         let ms = self.rng.pick(&[0, 10, 300, 5_000]);
         Duration::from_millis(ms)
     }

@@ -33,6 +33,10 @@ pub(super) struct World {
     pub(super) trace: Trace,
     pub(super) engine: Engine,
     pub(super) producer: ProducerId,
+    /// Another producer on the same client, once it has joined.
+    pub(super) fellow: Option<ProducerId>,
+    /// Whose call the present one is.
+    pub(super) caller: ProducerId,
     pub(super) config: Arc<Config>,
     pub(super) ids: UniqueIds,
     pub(super) cluster: ClusterState,
@@ -69,6 +73,8 @@ pub(super) enum Event {
     EarlyEnd,
     /// By now everything must be over.
     End,
+    FellowJoins,
+    FellowLeaves,
     Net(NetEvent),
     /// A send that must succeed.
     Probe,
@@ -131,6 +137,8 @@ impl World {
             trace,
             engine,
             producer,
+            fellow: None,
+            caller: producer,
             config,
             cluster,
         };
@@ -253,6 +261,12 @@ impl World {
             let at = self.rng.time(horizon);
             self.schedule(at, Event::EarlyEnd);
         }
+        if self.rng.chance(300) {
+            let at = self.rng.time(horizon);
+            self.schedule(at, Event::FellowJoins);
+            let at = at + self.rng.time(horizon);
+            self.schedule(at, Event::FellowLeaves);
+        }
         let settled = horizon + self.plan.settling();
         let probed = settled + self.plan.settling();
         self.schedule(horizon, Event::Calm);
@@ -278,13 +292,19 @@ impl World {
             Event::Call => self.call(),
             Event::EarlyEnd => self.end_early(),
             Event::End => self.check_closed(),
+            Event::FellowJoins => self.fellow_joins(),
+            Event::FellowLeaves => self.fellow_leaves(),
             Event::Net(event) => self.net_event(event),
             Event::Probe => self.probe(),
             Event::Revive(server) => {
                 self.revive(server);
                 Ok(())
             }
-            Event::Shutdown => self.submit(Operation::Shutdown { grace: LAST_GRACE }, None, true),
+            Event::Shutdown => {
+                let grace = LAST_GRACE;
+                self.submit(Operation::Shutdown { grace }, None, true)?;
+                self.end_fellow(Operation::Shutdown { grace })
+            }
             Event::Tick => self.tick(),
             Event::Upset => self.upset(),
             Event::WarmUp => self.warm_up(),
