@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// Sends the try that was begun, now or as soon as its broker is connected.
-    fn dispatch(&mut self, now: Now, id: OpId) {
+    pub(crate) fn dispatch(&mut self, now: Now, id: OpId) {
         let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
             return;
         };
@@ -67,9 +67,7 @@ impl Engine {
             return self.attempt_failed(now, id, AttemptFailure::NoAddress);
         };
         let peer_id = self.peers.at(address);
-        if let Some(peer) = self.peers.peers.get_mut(peer_id) {
-            peer.is_broker = true;
-        }
+        self.note_master(now, peer_id);
         match self.reach(now, peer_id) {
             Some(conn) => self.transmit_send(now, id, conn),
             None => {

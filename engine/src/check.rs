@@ -101,6 +101,9 @@ impl Engine {
                     "{id} has a deadline armed after the end of its budget"
                 ));
             }
+            if let Kind::Admin(admin) = &op.kind {
+                self.check_admin(id, admin)?;
+            }
             if op.state() == Some(State::Running) {
                 return Err(format!("{id} waits for nothing"));
             }
@@ -113,12 +116,24 @@ impl Engine {
                 }
             }
         }
+        let is_question = |op: &Op| matches!(op.kind, Kind::Admin(_) | Kind::Topic(_));
+        let questions = self.ops.iter().filter(|(_, op)| is_question(op)).count();
+        if questions != self.questions {
+            return Err(format!(
+                "{} questions are counted, not {questions}",
+                self.questions
+            ));
+        }
         Ok(())
     }
 
     fn check_pending(&self) -> Result<(), String> {
         for (opaque, request) in self.pending.iter() {
             let live = match &request.waiter {
+                Waiter::Admin(op, _) => matches!(
+                    self.ops.get(*op).map(|op| &op.kind),
+                    Some(Kind::Admin(admin)) if admin.waits_for(request.conn, *opaque)
+                ),
                 Waiter::Op(op) => matches!(
                     self.ops.get(*op).and_then(|op| op.state()),
                     Some(State::InFlight { conn, opaque: number, .. })
@@ -227,6 +242,11 @@ impl Engine {
                     .topics
                     .get(topic)
                     .is_some_and(|topic| topic.waiting.contains(&id) && topic.lookup.is_some()),
+                Some(State::Versioning { conn }) => self
+                    .peers
+                    .conns
+                    .get(conn)
+                    .is_some_and(|link| link.unsure.contains(&id) && link.version.is_none()),
                 Some(State::Writing { conn, seq }) => {
                     self.peers.conns.get(conn).is_some_and(|link| {
                         link.unwritten.contains(&(seq, id)) && link.flushed < seq

@@ -12,6 +12,12 @@ impl Engine {
         let Some(op) = self.release(now, id) else {
             return;
         };
+        if let Kind::Admin(admin) = &op.kind {
+            for (conn, opaque) in admin.in_flight() {
+                self.forget_request(conn, opaque);
+                self.close_if_left(now, conn);
+            }
+        }
         let mut epoch = None;
         if let Kind::Send(send) = &op.kind {
             if let Some(carrier) = &send.carrier {
@@ -59,6 +65,9 @@ impl Engine {
         if op.timer.is_some() {
             self.deadlines.cancel();
         }
+        if matches!(op.kind, Kind::Admin(_) | Kind::Topic(_)) {
+            self.questions = self.questions.saturating_sub(1);
+        }
         let Kind::Send(send) = &op.kind else {
             return Some(op);
         };
@@ -100,6 +109,7 @@ impl Engine {
         };
         op.timer = None;
         match op.kind {
+            Kind::Admin(_) => self.admin_due(now, id),
             Kind::Check(_) => self.check_due(now, id),
             Kind::Flush => {}
             Kind::Send(_) => self.send_due(now, id),
@@ -138,7 +148,7 @@ impl Engine {
                 Certainty::Unknown => stats.failed_unknown += 1,
                 Certainty::Stored => stats.failed_stored += 1,
             },
-            Outcome::Queues(_) | Outcome::Shutdown(_) => {}
+            Outcome::Admin(_) | Outcome::Queues(_) | Outcome::Shutdown(_) => {}
         }
         let member = self.members.get_mut(op.producer);
         if let Some(closing) = member.and_then(|member| member.closing.as_mut()) {

@@ -112,6 +112,11 @@ pub struct Config {
     /// `sendLatencyEnable`). Default `None`: off, as Java. [`FaultTolerance`] has the tables of 4.9
     /// and of 5.1.4.
     pub fault_tolerance: Option<FaultTolerance>,
+    /// Whether messages with a timer (`deliver_after`, `deliver_at`) may go to brokers before 5.0,
+    /// which ignore it and **deliver at once** (D.2). Default false: such a send fails with
+    /// [`SendErrorKind::Unsupported`](crate::SendErrorKind::Unsupported), and on a new connection one
+    /// with a timer waits for the broker's first answer, which tells its version. Java: as if true.
+    pub allow_ignored_timers: bool,
     /// The largest frame, both ways (`com.rocketmq.remoting.frameMaxLength`). Default 16 MiB.
     pub frame_limits: FrameLimits,
     /// Where the local day starts, in seconds east of UTC, for the month in unique ids (D.5).
@@ -249,6 +254,7 @@ impl Config {
             on_timeout: OnTimeout::CloseIfSilent,
             forget_topic_after: Duration::from_secs(600),
             fault_tolerance: None,
+            allow_ignored_timers: false,
             frame_limits: FrameLimits::default(),
             utc_offset_seconds: 0,
             proxies: Vec::new(),

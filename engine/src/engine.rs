@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::admin::MAX_QUESTIONS;
 use crate::brokers::Brokers;
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
@@ -45,6 +46,8 @@ pub struct Engine {
     pub(crate) gathering: Gathering,
     pub(crate) members: Members,
     pub(crate) discovery: Option<Box<Discoverer>>,
+    /// Live questions: admin requests, and those about topics.
+    pub(crate) questions: usize,
     /// When every known route is asked for again; `None` before the first operation.
     pub(crate) poll_at: Option<Instant>,
     /// When every broker gets a heartbeat; `None` before the first operation.
@@ -113,6 +116,7 @@ impl Engine {
             oneway_permits: Permits::new(config.max_oneway, config.max_in_flight_bytes),
             gathering: Gathering::default(),
             members: Members::new(config.clone()),
+            questions: 0,
             poll_at: None,
             heartbeat_at: None,
             heartbeat_body: Bytes::new(),
@@ -249,8 +253,15 @@ impl Engine {
             let error = SendError::closed(crate::Certainty::NotSent);
             return Err(Rejected { operation, error });
         }
+        if operation.is_question() && self.questions >= MAX_QUESTIONS {
+            let error = SendError::too_many_questions();
+            return Err(Rejected { operation, error });
+        }
         self.start_upkeep(now);
         let accepted = match operation {
+            Operation::Admin { request, timeout } => {
+                Ok(self.begin_admin(now, producer, *request, timeout))
+            }
             Operation::EndTransaction(prepared) => self
                 .begin_send(now, producer, prepared, true, may_wait)
                 .map_err(Operation::EndTransaction),

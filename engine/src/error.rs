@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_proto::{
-    BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage, ResponseCode, TopicName,
+    BatchError, BatchProblem, EncodeError, InvalidBatch, InvalidMessage, InvalidName, ResponseCode,
+    TopicName,
 };
 
+use crate::admin::InvalidRequest;
 use crate::denial::is_denial;
 use crate::dial::DialError;
 use crate::io::{CloseCause, CloseReason, Endpoint};
@@ -30,7 +32,8 @@ pub enum Certainty {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The message breaks a rule (PROTOCOL E.4, D.8); the text says which.
+    /// The message, or an argument of the call, breaks a rule (PROTOCOL E.4, D.8); the text says
+    /// which.
     InvalidMessage,
     /// A broker answered with an error code.
     Broker,
@@ -51,12 +54,16 @@ pub enum SendErrorKind {
     /// A request was stored, but its reply did not come in time, or cannot be read (PROTOCOL G.3;
     /// Java: 10006).
     NoReply,
+    /// There is no such message (admin queries).
+    NotFound,
     /// The name servers know no queue to send this topic to.
     NoRoute,
     /// The closure that chooses a queue panicked, or chose none.
     Selector,
     /// The budget of the call is used up.
     Timeout,
+    /// The broker is too old for what the message asks (PROTOCOL D.2); the text names its version.
+    Unsupported,
 }
 
 /// Why an operation failed.
@@ -123,10 +130,18 @@ pub enum AttemptFailure {
     NoAddress,
     /// No answer within the time of this try.
     NoReply(Duration),
+    /// The broker did not say its version within the time of this try, which a message with a timer
+    /// waits for (PROTOCOL D.2).
+    NoVersion(Duration),
     /// The socket did not take the whole request within the time of this try (oneway).
     NotWritten(Duration),
     /// Stored, but not flushed or replicated in time, and the configuration asks for another broker.
     NotStoredOk(SendStatus),
+    /// The broker would ignore the message's timer and deliver it at once (PROTOCOL D.2).
+    TimerIgnored {
+        /// The broker's version (PROTOCOL A.5).
+        version: i32,
+    },
 }
 
 impl SendError {
@@ -176,6 +191,29 @@ impl SendError {
         )
     }
 
+    /// The error of a question beyond [`MAX_QUESTIONS`](crate::MAX_QUESTIONS).
+    pub(crate) fn too_many_questions() -> Self {
+        let text = format!(
+            "{} questions are under way, the most there may be: wait for one",
+            crate::MAX_QUESTIONS
+        );
+        Self::new(SendErrorKind::Full, Certainty::NotSent, text)
+    }
+
+    /// What is known after such tries.
+    pub(crate) fn certainty_of(attempts: &[AttemptReport]) -> Certainty {
+        if attempts.iter().any(|attempt| attempt.cause.may_be_stored()) {
+            return Certainty::Unknown;
+        }
+        let was_refused =
+            |attempt: &AttemptReport| matches!(attempt.cause, AttemptFailure::Answered { .. });
+        if attempts.iter().any(was_refused) {
+            Certainty::Rejected
+        } else {
+            Certainty::NotSent
+        }
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: Vec<AttemptReport>) -> Self {
         self.0.code = attempts
             .iter()
@@ -199,22 +237,7 @@ impl SendError {
         attempts: Vec<AttemptReport>,
     ) -> Self {
         let last = attempts.last();
-        let kind = match last.map(|attempt| &attempt.cause) {
-            Some(AttemptFailure::Answered { code, remark }) if is_denial(*code, remark) => {
-                SendErrorKind::Denied
-            }
-            Some(AttemptFailure::Answered { .. } | AttemptFailure::BadAnswer(_)) => {
-                SendErrorKind::Broker
-            }
-            Some(
-                AttemptFailure::NoReply(_)
-                | AttemptFailure::NotWritten(_)
-                | AttemptFailure::ConnectTimeout(_),
-            )
-            | None => SendErrorKind::Timeout,
-            Some(_) if timed_out => SendErrorKind::Timeout,
-            Some(_) => SendErrorKind::Connection,
-        };
+        let kind = SendErrorKind::of(last.map(|attempt| &attempt.cause), timed_out);
         let mut text = format!(
             "sending to topic {topic} failed after {} and {elapsed:.1?}",
             plural(attempts.len(), "try", "tries")
@@ -263,13 +286,37 @@ impl SendError {
             | SendErrorKind::Hook
             | SendErrorKind::InvalidMessage
             | SendErrorKind::NoCheckBack
-            | SendErrorKind::Selector => false,
+            | SendErrorKind::NotFound
+            | SendErrorKind::Selector
+            | SendErrorKind::Unsupported => false,
         }
     }
 
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, SendErrorKind::NoReply | SendErrorKind::Timeout)
+    }
+}
+
+impl SendErrorKind {
+    /// The kind of an error by its last try.
+    pub(crate) fn of(last: Option<&AttemptFailure>, timed_out: bool) -> Self {
+        match last {
+            Some(AttemptFailure::Answered { code, remark }) if is_denial(*code, remark) => {
+                Self::Denied
+            }
+            Some(AttemptFailure::Answered { .. } | AttemptFailure::BadAnswer(_)) => Self::Broker,
+            Some(AttemptFailure::TimerIgnored { .. }) => Self::Unsupported,
+            Some(
+                AttemptFailure::NoReply(_)
+                | AttemptFailure::NoVersion(_)
+                | AttemptFailure::NotWritten(_)
+                | AttemptFailure::ConnectTimeout(_),
+            )
+            | None => Self::Timeout,
+            Some(_) if timed_out => Self::Timeout,
+            Some(_) => Self::Connection,
+        }
     }
 }
 
@@ -288,7 +335,9 @@ impl AttemptFailure {
             Self::Answered { .. }
             | Self::Connect(_)
             | Self::ConnectTimeout(_)
-            | Self::NoAddress => false,
+            | Self::NoAddress
+            | Self::NoVersion(_)
+            | Self::TimerIgnored { .. } => false,
         }
     }
 
@@ -344,7 +393,9 @@ invalid_message!(
     BatchProblem,
     EncodeError,
     InvalidBatch,
-    InvalidMessage
+    InvalidMessage,
+    InvalidName,
+    InvalidRequest
 );
 
 fn invalid(source: impl std::error::Error + Send + Sync + 'static) -> SendError {
@@ -399,8 +450,19 @@ impl fmt::Display for AttemptFailure {
             Self::Lost { cause, written } => write!(f, "{cause}, {}", written_text(*written)),
             Self::NoAddress => f.write_str("the route names no master for this broker"),
             Self::NoReply(time) => write!(f, "no reply within {time:.1?}"),
+            Self::NoVersion(time) => write!(
+                f,
+                "the broker did not say its version within {time:.1?}, and old ones ignore timers"
+            ),
             Self::NotWritten(time) => write!(f, "the socket took not all of it within {time:.1?}"),
             Self::NotStoredOk(status) => write!(f, "the broker stored it with {status}"),
+            Self::TimerIgnored { version } => write!(
+                f,
+                "the broker is of version {version}, before 5.0 ({}), and would ignore the timer and \
+                 deliver the message at once; use delay_level, or allow it with \
+                 allow_ignored_timers",
+                rocketmq_proto::version::V5_0_0
+            ),
         }
     }
 }

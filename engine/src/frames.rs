@@ -25,6 +25,9 @@ const HEAD_CHUNK: usize = 16 * 1024;
 impl Engine {
     /// Writes the frame of a send's present try.
     pub(crate) fn transmit_send(&mut self, now: Now, id: OpId, conn: ConnId) {
+        if !self.may_carry(now, id, conn) {
+            return;
+        }
         let Some(op) = self.ops.get(id) else { return };
         let Some(send) = op.as_send() else { return };
         let Some(attempt) = &send.attempt else { return };
@@ -116,16 +119,29 @@ impl Engine {
         body: Bytes,
         waiter: Waiter,
     ) -> i32 {
+        // These requests are a few hundred bytes: they cannot exceed a frame, and if they did, the
+        // waiter's deadline ends it.
+        let written = self.request(conn, code, header, body, waiter);
+        written.map_or_else(|_| self.pending.next_opaque(), |(opaque, _)| opaque)
+    }
+
+    /// The same for a request whose size the application decides. Gives its correlation number and
+    /// its frame.
+    pub(crate) fn request(
+        &mut self,
+        conn: ConnId,
+        code: RequestCode,
+        header: &impl Fields,
+        body: Bytes,
+        waiter: Waiter,
+    ) -> Result<(i32, FrameSeq), EncodeError> {
         let opaque = self.pending.next_opaque();
         let (settings, heads) = ((&*self.config, &self.extra), &mut self.heads);
-        // Our own requests are a few hundred bytes: they cannot exceed a frame, and if they did,
-        // the waiter's deadline ends it.
         let flags = (Flags::REQUEST, None);
-        if let Ok(head) = encode(settings, heads, code.0, opaque, flags, header, &body) {
-            self.push_request(conn, head, body, false);
-            self.expect_answer(conn, opaque, waiter, code);
-        }
-        opaque
+        let head = encode(settings, heads, code.0, opaque, flags, header, &body)?;
+        let seq = self.push_request(conn, head, body, false);
+        self.expect_answer(conn, opaque, waiter, code);
+        Ok((opaque, seq.unwrap_or_default()))
     }
 
     /// Waits no longer for the answer to a request of our own making.
@@ -260,10 +276,19 @@ impl Engine {
         let Some(waiter) = self.pending.take(conn, answer.opaque) else {
             return self.unmatched(conn, answer.opaque);
         };
+        let mut is_first = false;
         if let Some(link) = self.peers.conns.get_mut(conn) {
             link.pending = link.pending.saturating_sub(1);
+            is_first = link.version.is_none();
+            link.version.get_or_insert(answer.version);
+        }
+        if is_first {
+            self.version_told(now, conn);
         }
         match waiter {
+            Waiter::Admin(op, index) => {
+                self.admin_answered(now, op, index, conn, answer, &frame.body());
+            }
             Waiter::Heartbeat => self.heartbeat_answered(conn, answer),
             Waiter::Lookup(lookup, server) => {
                 self.route_answered(now, lookup, &server, answer, &frame.body());

@@ -71,6 +71,11 @@ impl Engine {
             }
             self.request_lost(now, waiter, may_be_written, reason, address.as_ref());
         }
+        for op in link.unsure {
+            if self.ops.get(op).and_then(Op::state) == Some(State::Versioning { conn }) {
+                self.attempt_failed(now, op, failure_of(reason, false));
+            }
+        }
         for (seq, op) in link.unwritten {
             if self.ops.get(op).and_then(Op::state) == Some(State::Writing { conn, seq }) {
                 self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
@@ -91,6 +96,10 @@ impl Engine {
         address: Option<&crate::io::Endpoint>,
     ) {
         match waiter {
+            Waiter::Admin(op, index) => {
+                let failure = |seq| failure_of(reason, seq <= may_be_written);
+                self.admin_lost(now, op, index, failure);
+            }
             Waiter::Earlier(_) | Waiter::Heartbeat => {}
             Waiter::Lookup(lookup, server) => {
                 let why = failure_of(reason, true).to_string();

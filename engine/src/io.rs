@@ -10,6 +10,7 @@ use rocketmq_proto::{
     MAX_DECOMPRESSED_LEN, Message, MessageQueue, StoredMessage, SysFlag, TopicName, body_crc,
 };
 
+use crate::admin::{AdminAnswer, AdminRequest};
 use crate::dial::{DialError, TlsFailure};
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
@@ -56,6 +57,13 @@ pub struct Endpoint(Arc<str>);
 /// What an application wants done.
 #[derive(Debug)]
 pub enum Operation {
+    /// Asks something that is not a send (PROTOCOL B.8 to B.14). [`Outcome::Admin`].
+    Admin {
+        /// What.
+        request: Box<AdminRequest>,
+        /// The budget of the call.
+        timeout: Duration,
+    },
     /// Tells a broker how a transaction ended; complete when the bytes were written.
     /// [`Outcome::Done`]. Made by [`Prepared::end_of`]. While a shutdown drains it is still taken.
     EndTransaction(Box<Prepared>),
@@ -217,6 +225,8 @@ pub struct Frame {
 /// How an operation ended.
 #[derive(Debug)]
 pub enum Outcome {
+    /// The answer to an admin request.
+    Admin(Box<AdminAnswer>),
     /// A flush, a oneway send, the end of a transaction, a check-back or [`Operation::Ready`] is done.
     Done,
     /// It failed.
@@ -268,6 +278,16 @@ pub enum CloseReason {
     Shutdown,
 }
 
+impl Operation {
+    /// Whether it takes no permit and counts against [`MAX_QUESTIONS`](crate::MAX_QUESTIONS).
+    pub(crate) fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Self::Admin { .. } | Self::PublishQueues { .. } | Self::Ready { .. }
+        )
+    }
+}
+
 impl Outcome {
     /// The outcome of a flush, a oneway send or [`Operation::Ready`].
     ///
@@ -304,6 +324,18 @@ impl Outcome {
         }
     }
 
+    /// The outcome of [`Operation::Admin`].
+    ///
+    /// # Errors
+    /// What the request failed with.
+    pub fn into_answer(self) -> Result<AdminAnswer, SendError> {
+        match self {
+            Self::Admin(answer) => Ok(*answer),
+            Self::Failed(error) => Err(error),
+            _ => Err(SendError::closed(Certainty::Unknown)),
+        }
+    }
+
     /// The outcome of a request: the reply as its sender made it. Inflates the body, so call it where
     /// that may take its time.
     ///
@@ -315,6 +347,14 @@ impl Outcome {
             Self::Replied(reply) => inflated(*reply),
             _ => Err(SendError::closed(Certainty::Unknown)),
         }
+    }
+
+    /// The same, read as what was asked for.
+    pub(crate) fn into_answer_of<T>(
+        self,
+        read: fn(AdminAnswer) -> Option<T>,
+    ) -> Result<T, SendError> {
+        read(self.into_answer()?).ok_or_else(|| SendError::closed(Certainty::Unknown))
     }
 
     /// The outcome of a shutdown.
@@ -361,6 +401,11 @@ impl Endpoint {
             true => Self(format!("[{host}]:{port}").into()),
             false => Self(format!("{host}:{port}").into()),
         }
+    }
+
+    /// An address whose parts are known to be sound.
+    pub(crate) fn of(address: std::net::SocketAddr) -> Self {
+        Self(address.to_string().into())
     }
 
     /// The whole address.

@@ -64,6 +64,7 @@
 //! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
 
+mod admin;
 mod attempt;
 mod auto_batch;
 mod brokers;
@@ -117,10 +118,15 @@ mod server_request;
 mod shutdown;
 mod slab;
 mod stats;
+mod timer;
 mod topic_op;
 mod transaction;
 mod upkeep;
 
+pub use admin::{
+    AdminAnswer, AdminRequest, CreatedTopic, InvalidRequest, KeyQuery, MAX_QUESTIONS, NewTopic,
+    QueryResult, Question,
+};
 pub use auto_batch::AutoBatch;
 pub use check_back::CheckBack;
 pub use config::{AttemptTimeout, Config, ConfigError, OnTimeout, Retry};

@@ -110,6 +110,7 @@ impl Engine {
                 self.transmit_send(now, op, conn);
             }
             Some(Kind::Topic(_)) => self.finish(now, op, Outcome::Done),
+            Some(Kind::Admin(_)) => self.admin_reached(now, op, peer, conn),
             _ => {}
         }
     }
@@ -161,6 +162,7 @@ impl Engine {
                         self.attempt_failed(now, op, AttemptFailure::Connect(error));
                     }
                     Some(Kind::Topic(_)) => self.topic_unreachable(now, op, &address, error),
+                    Some(Kind::Admin(_)) => self.admin_unreachable(now, op, id, error),
                     _ => {}
                 },
             }

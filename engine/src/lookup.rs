@@ -207,6 +207,7 @@ impl Engine {
                 continue;
             };
             self.forget_request(conn, opaque);
+            self.close_if_left(now, conn);
             let overdue = later(at, self.config.api_timeout / 2) <= now.mono;
             let silent = |link: &Conn| link.received_at <= at;
             if overdue && self.peers.conns.get(conn).is_some_and(silent) {

@@ -205,6 +205,10 @@ impl Engine {
                 Some(publish) => self.choose(now, op, topic, &publish),
                 None => self.fail_send(now, op, error()),
             },
+            (Some(Kind::Admin(_)), _) => {
+                let error = error();
+                self.admin_routed(now, op, topic, &error);
+            }
             (Some(Kind::Topic(_)), Some(publish)) => self.topic_found(now, op, &publish),
             (Some(Kind::Topic(_)), None) => self.finish(now, op, Outcome::Failed(error())),
             _ => {}

@@ -1,6 +1,8 @@
 //! The list of name servers, replaced at run time: by the application, or by discovery (PROTOCOL
 //! E.6, H.1, I 16).
 
+use std::io::ErrorKind;
+
 use crate::config::ConfigError;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -68,6 +70,7 @@ impl Engine {
             };
             if let Some((conn, opaque, _)) = request {
                 self.forget_request(conn, opaque);
+                self.close_if_left(now, conn);
             }
             self.lookup_failed(now, id, server, CloseReason::NotListed.to_string());
         }
@@ -83,9 +86,11 @@ impl Engine {
         if peer.is_broker {
             return;
         }
+        let waiting = std::mem::take(&mut peer.waiting);
         for conn in self.peers.conns_of(id) {
             self.disconnect(now, conn, CloseReason::NotListed);
         }
+        self.fail_waiting(now, id, waiting, ErrorKind::ConnectionAborted.into());
         self.forget_peer(now, id);
     }
 

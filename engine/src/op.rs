@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rocketmq_proto::TopicName;
 
+use crate::admin::AdminOp;
 use crate::check_back::CheckOp;
 use crate::earlier::Earlier;
 use crate::error::AttemptReport;
@@ -30,6 +31,7 @@ pub(crate) struct Op {
 
 #[derive(Debug)]
 pub(crate) enum Kind {
+    Admin(Box<AdminOp>),
     /// A broker's question that a listener works on.
     Check(Box<CheckOp>),
     Flush,
@@ -126,6 +128,8 @@ pub(crate) enum State {
     Route(TopicId),
     /// Nothing: between two of the above within one call.
     Running,
+    /// The broker's version, since the message has a timer (PROTOCOL D.2).
+    Versioning { conn: ConnId },
     /// The socket to take its bytes (oneway).
     Writing { conn: ConnId, seq: FrameSeq },
 }

@@ -48,6 +48,9 @@ impl Engine {
             State::Batched(_) => {}
             State::Gathered => self.gathered_due(now, id),
             State::Pausing => self.find_route(now, id),
+            State::Versioning { .. } => {
+                self.attempt_failed(now, id, AttemptFailure::NoVersion(elapsed));
+            }
             State::Writing { conn, seq } => self.write_overdue(now, id, conn, seq, since),
             State::Asking | State::Permit | State::Route(_) | State::Running => {
                 let error = self.waited_too_long(now, id);
@@ -156,7 +159,7 @@ impl Engine {
 
     /// How long a connection has to be silent before that speaks against it: half a share of the
     /// usual budget, whatever the budget of the call that noticed (PROTOCOL E.8, I 10).
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.config.send_timeout / self.config.retries.saturating_add(1) / 2
     }
 

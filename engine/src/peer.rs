@@ -79,6 +79,10 @@ pub(crate) struct Conn {
     pub(crate) received_at: Instant,
     /// The last heartbeat: its correlation number, and when it went out.
     pub(crate) heartbeat: Option<(i32, Instant)>,
+    /// The server's version (PROTOCOL A.5), once it has answered anything; 0 when it says none.
+    pub(crate) version: Option<i32>,
+    /// Messages that wait for that version.
+    pub(crate) unsure: VecDeque<OpId>,
     /// Requests that wait for an answer on it.
     pub(crate) pending: usize,
     /// Whether the server asked us to go away: no new request goes on it (E.13).
@@ -183,6 +187,8 @@ impl Conn {
             answered_at: None,
             received_at: now,
             heartbeat: None,
+            version: None,
+            unsure: VecDeque::new(),
             pending: 0,
             leaving: false,
             answers: VecDeque::new(),

@@ -27,6 +27,8 @@ pub(crate) struct Request {
 /// Who waits.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Waiter {
+    /// A server of an admin request, by its place there.
+    Admin(OpId, u32),
     /// Nobody in particular: a heartbeat only shows that the broker is alive.
     Heartbeat,
     /// A send that has gone on to another try.

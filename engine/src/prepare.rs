@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::{
-    Batch, BatchError, BatchMember, InvalidMessage, Message, MessageQueue, Placement, SysFlag,
-    TopicName, UniqueId, compress, property, topic,
+    Batch, BatchError, BatchMember, InvalidMessage, Message, MessageQueue, Placement, Properties,
+    SysFlag, TopicName, UniqueId, compress, property, topic,
 };
 
 use crate::auto_batch::BatchKey;
@@ -41,6 +41,8 @@ pub struct Prepared {
     pub(crate) key: Option<Arc<BatchKey>>,
     /// For END_TRANSACTION: what is sent instead of a message.
     pub(crate) end: Option<Box<EndTransaction>>,
+    /// Whether only brokers from 5.0 on deliver it when it asks for that (PROTOCOL D.2).
+    pub(crate) timed: bool,
 }
 
 /// Which queue a message wants (PROTOCOL F).
@@ -83,6 +85,7 @@ impl Prepared {
         let properties = message.properties();
         let message_id = properties.get(property::UNIQ_KEY).unwrap_or_default();
         let message_id = message_id.to_owned();
+        let timed = is_timed(properties);
         let half = properties.get(property::TRAN_MSG) == Some("true");
         let (mut reconsume_times, mut max_reconsume_times) = (None, None);
         if message.topic().starts_with(topic::RETRY_PREFIX) {
@@ -109,6 +112,7 @@ impl Prepared {
             max_reconsume_times,
             key,
             end: None,
+            timed,
             properties: std::mem::take(message.properties_mut()).into_wire(),
         })
     }
@@ -188,6 +192,7 @@ impl Prepared {
             max_reconsume_times: None,
             key: None,
             end: None,
+            timed: false,
         })
     }
 
@@ -229,6 +234,7 @@ impl Prepared {
             max_reconsume_times: None,
             key: None,
             end: None,
+            timed: false,
         }))
     }
 
@@ -305,6 +311,19 @@ fn name_instance(config: &Config, message: &mut Message) {
         // Of the characters of a name: checked with the settings.
         let _legal = properties.set(property::INSTANCE_ID, namespace);
     }
+}
+
+/// Whether it is a timer that delays the message: a delay level wins, and every broker knows it
+/// (PROTOCOL D.2).
+fn is_timed(properties: &Properties) -> bool {
+    let has = |name| properties.get(name).is_some();
+    let has_timer = has(property::TIMER_DELAY_MS)
+        || has(property::TIMER_DELIVER_MS)
+        || has(property::TIMER_DELAY_SEC);
+    has_timer
+        && properties
+            .get(property::DELAY)
+            .is_none_or(|level| level == "0")
 }
 
 impl Target {

@@ -156,6 +156,16 @@ impl Routes {
             .cloned()
     }
 
+    /// All name servers, from the one that answered last onwards, those that `is_doubtful` after the
+    /// others.
+    pub(crate) fn in_turn(&self, is_doubtful: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
+        let count = self.servers.len();
+        let around = (0..count).map(|step| self.servers[(self.current + step) % count].clone());
+        let (mut sound, doubtful): (Vec<_>, Vec<_>) = around.partition(|s| !is_doubtful(s));
+        sound.extend(doubtful);
+        sound
+    }
+
     /// How many name servers a question has not reached yet.
     pub(crate) fn untried(&self, lookup: &Lookup) -> usize {
         let is_new = |server: &&Endpoint| !lookup.has_asked(server);

@@ -62,6 +62,9 @@ impl Engine {
             Some(Waiter::Earlier(op)) => {
                 let _never_written = self.take_earlier(op, conn, error.opaque);
             }
+            Some(Waiter::Admin(op, _)) => {
+                self.finish(now, op, Outcome::Failed(SendError::from(error)));
+            }
             Some(Waiter::Lookup(lookup, server)) => {
                 self.lookup_failed(now, lookup, &server, error.to_string());
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Accepted, Engine, later};
-use crate::error::{AttemptFailure, AttemptReport, Certainty, SendError, SendErrorKind};
+use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::io::{Answer, Ask, Now, OpId, Outcome, Output, ProducerId};
 use crate::op::{Attempt, Kind, Op, Send, State};
 use crate::prepare::{Prepared, Target};
@@ -200,7 +200,7 @@ impl Engine {
         let error = if failures.is_empty() {
             error
         } else {
-            let certainty = certainty_of(&failures);
+            let certainty = SendError::certainty_of(&failures);
             SendError::new(error.kind(), certainty, error.to_string()).with_attempts(failures)
         };
         self.finish(now, id, Outcome::Failed(error));
@@ -228,20 +228,7 @@ impl Send {
             // Its frame was given out and may yet be written.
             State::InFlight { .. } | State::Writing { .. } => Certainty::Unknown,
             State::AwaitingReply => Certainty::Stored,
-            _ => certainty_of(&self.failures),
+            _ => SendError::certainty_of(&self.failures),
         }
-    }
-}
-
-fn certainty_of(failures: &[AttemptReport]) -> Certainty {
-    if failures.iter().any(|failure| failure.cause.may_be_stored()) {
-        return Certainty::Unknown;
-    }
-    let was_refused =
-        |failure: &AttemptReport| matches!(failure.cause, AttemptFailure::Answered { .. });
-    if failures.iter().any(was_refused) {
-        Certainty::Rejected
-    } else {
-        Certainty::NotSent
     }
 }

@@ -120,23 +120,20 @@ impl Engine {
         id
     }
 
-    /// Those without a permit, and questions about topics, end at once.
+    /// Those without a permit, and questions, end at once.
     fn refuse_waiting(&mut self, now: Now, producer: ProducerId) {
         let over = self.stage_of(producer) == Some(Stage::Over);
         for id in self.ops_of(producer) {
-            let waits = self.ops.get(id).is_some_and(|op| match &op.kind {
-                Kind::Send(send) => send.state == State::Permit,
-                Kind::Topic(_) => true,
+            let certainty = self.ops.get(id).and_then(|op| match &op.kind {
+                Kind::Admin(admin) => Some(admin.certainty()),
+                Kind::Send(send) => (send.state == State::Permit).then_some(Certainty::NotSent),
+                Kind::Topic(_) => Some(Certainty::NotSent),
                 // Its listener still runs, and may answer as long as there are connections.
-                Kind::Check(_) => over,
-                Kind::Flush | Kind::Shutdown => false,
+                Kind::Check(_) => over.then_some(Certainty::NotSent),
+                Kind::Flush | Kind::Shutdown => None,
             });
-            if waits {
-                self.finish(
-                    now,
-                    id,
-                    Outcome::Failed(SendError::closed(Certainty::NotSent)),
-                );
+            if let Some(certainty) = certainty {
+                self.finish(now, id, Outcome::Failed(SendError::closed(certainty)));
             }
         }
     }

@@ -23,6 +23,7 @@ impl Engine {
         want: Want,
     ) -> Accepted {
         let deadline = later(now.mono, timeout);
+        self.questions += 1;
         let wire = self.config.wire_topic(&topic);
         let topic = wire.clone().unwrap_or(topic);
         let topic_id = self.routes.topic(&topic, now.mono, &mut self.rng);
@@ -72,9 +73,7 @@ impl Engine {
         let mut dialling = 0;
         for address in &addresses {
             let peer_id = self.peers.at(address);
-            if let Some(peer) = self.peers.peers.get_mut(peer_id) {
-                peer.is_broker = true;
-            }
+            self.note_master(now, peer_id);
             if self.reach(now, peer_id).is_some() {
                 return self.finish(now, id, Outcome::Done);
             }

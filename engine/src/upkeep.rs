@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use crate::engine::{Engine, Timer, later};
 use crate::io::{CloseReason, ConnId, Endpoint, Now};
-use crate::peer::Link;
+use crate::peer::{Link, PeerId};
 use crate::pending::Waiter;
 
 /// Route questions of one poll that are under way at once.
@@ -97,6 +97,18 @@ impl Engine {
             if is_silent {
                 self.disconnect(now, id, CloseReason::Silent);
             }
+        }
+    }
+
+    /// Notes that a server is a broker's master. Who was connected before that was known gets its
+    /// first heartbeat now.
+    pub(crate) fn note_master(&mut self, now: Now, id: PeerId) {
+        let Some(peer) = self.peers.peers.get_mut(id) else {
+            return;
+        };
+        let is_news = !std::mem::replace(&mut peer.is_broker, true);
+        if let (Link::Ready(conn), true) = (peer.link, is_news) {
+            self.send_heartbeat(now, conn);
         }
     }
 

@@ -8,6 +8,7 @@ use super::handle::Handle;
 use super::hub::Hub;
 use super::local::entropy;
 use super::ticket::{Slot, Ticket};
+use crate::admin::AdminRequest;
 use crate::correlation::CorrelationId;
 use crate::engine::Rejected;
 use crate::error::SendError;
@@ -110,6 +111,21 @@ impl Handle {
         let topic = parse(topic)?;
         let timeout = self.config().send_timeout;
         self.submit(now, Operation::Ready { topic, timeout }, true)
+    }
+
+    /// Asks something that is not a send.
+    ///
+    /// # Errors
+    /// The producer is shut down, or too much is being asked already.
+    pub fn admin(
+        &self,
+        now: Now,
+        request: AdminRequest,
+        timeout: Option<Duration>,
+    ) -> Result<Ticket, SendError> {
+        let timeout = timeout.unwrap_or_else(|| request.default_timeout(&self.0.config));
+        let request = Box::new(request);
+        self.submit(now, Operation::Admin { request, timeout }, true)
     }
 
     /// Waits for the end of all that was submitted before.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "acl")]
 mod acl;
+mod admin;
 mod answers;
 mod auto_batch;
 mod connections;
@@ -18,6 +19,7 @@ mod pressure;
 mod requests;
 mod rig;
 mod sharing;
+mod timers;
 mod transactions;
 mod tries;
 mod upkeep;

@@ -194,3 +194,32 @@ fn what_is_no_recall_handle_is_refused() {
         );
     }
 }
+
+#[test]
+fn an_id_tells_when_it_was_made_within_the_last_month() {
+    let day = 86_400_000;
+    // 2025-06-15 12:00 UTC; June began at 1 748 736 000 000.
+    let now: u64 = 1_749_988_800_000;
+    let id_of = |at: u64, utc_offset_seconds: i32| {
+        let seed = UniqueIdSeed {
+            ip: [10, 0, 0, 1].into(),
+            pid: 1,
+            hash: 2,
+            utc_offset_seconds,
+        };
+        UniqueIds::new(seed).next(at)
+    };
+    for age in [0, 1, day, 14 * day, 20 * day, 29 * day] {
+        for zone in [0, 8 * 3600, -9 * 3600] {
+            let id = id_of(now - age, zone);
+            assert_eq!(
+                id.made_at(now, zone),
+                now - age,
+                "{age} ms ago, zone {zone}"
+            );
+        }
+    }
+    let all_ones = UniqueId::parse(&"F".repeat(32)).unwrap();
+    assert!(all_ones.made_at(0, 0) < u64::from(u32::MAX));
+    assert!(all_ones.made_at(u64::MAX, i32::MIN) > now);
+}

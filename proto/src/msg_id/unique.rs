@@ -171,6 +171,21 @@ impl UniqueId {
         u32::from_be_bytes([tail[6], tail[7], tail[8], tail[9]])
     }
 
+    /// When the id was made, milliseconds since 1970: the last such moment of a month that is not
+    /// after `now_unix_ms`. `utc_offset_seconds` is the producer's local time, which the id does not
+    /// tell; ids older than a month come out as many months too late.
+    pub fn made_at(self, now_unix_ms: u64, utc_offset_seconds: i32) -> u64 {
+        let now = now_unix_ms.min(MAX_UNIX_MS) as i64;
+        let since_month = i64::from(self.millis_of_month());
+        let month = Month::around(now, utc_offset_seconds);
+        let made_at = if month.start + since_month <= now {
+            month.start + since_month
+        } else {
+            Month::around(month.start - 1, utc_offset_seconds).start + since_month
+        };
+        made_at.max(0) as u64
+    }
+
     /// The low 16 bits of the generator's counter.
     pub fn counter(self) -> u16 {
         let tail = self.0.tail();

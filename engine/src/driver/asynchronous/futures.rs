@@ -10,6 +10,7 @@ use rocketmq_proto::{
     Batch, InvalidMessage, InvalidName, Message, MessageQueue, StoredMessage, TopicName,
 };
 
+use crate::admin::AdminRequest;
 use crate::driver::{Handle, Ticket};
 use crate::error::{Certainty, SendError};
 use crate::io::{Now, Outcome};
@@ -83,7 +84,7 @@ pub struct Delivery(Ticket);
 
 /// A question to a producer, from before it is put until it is answered.
 #[derive(Debug)]
-enum Call {
+pub(super) enum Call {
     Asked(Handle, Request),
     Over,
     Waiting(Ticket),
@@ -91,6 +92,7 @@ enum Call {
 
 #[derive(Debug)]
 pub(super) enum Request {
+    Admin(Result<Box<AdminRequest>, SendError>, Option<Duration>),
     Batch(Batch),
     Flush,
     Message(Box<Message>),
@@ -138,7 +140,11 @@ impl Future for Delivery {
 }
 
 impl Call {
-    fn poll_outcome(&mut self, waker: &Waker) -> Poll<Outcome> {
+    pub(super) fn new(handle: &Handle, request: Request) -> Self {
+        Self::Asked(handle.clone(), request)
+    }
+
+    pub(super) fn poll_outcome(&mut self, waker: &Waker) -> Poll<Outcome> {
         match self.ticket() {
             Ok(ticket) => ticket.poll_outcome(waker),
             Err(error) => Poll::Ready(Outcome::Failed(error)),
@@ -162,6 +168,7 @@ impl Request {
     fn put(self, handle: &Handle) -> Result<Ticket, SendError> {
         let now = Now::system();
         match self {
+            Self::Admin(request, timeout) => handle.admin(now, *request?, timeout),
             Self::Batch(batch) => handle.send_batch(now, batch, true),
             Self::Flush => handle.flush(now),
             Self::Message(message) => handle.send(now, *message, true),

@@ -4,6 +4,7 @@
 //! What is left to a runtime: a [`Socket`] and how to dial one, an [`Alarm`], how to spawn
 //! [`supervise()`] and [`serve`], and a builder around [`Producer`].
 
+mod admin;
 mod check_back;
 mod events;
 mod futures;
@@ -12,6 +13,7 @@ mod producer;
 mod supervise;
 mod transaction;
 
+pub use admin::{Admin, AdminFuture};
 pub use check_back::CheckBackListener;
 pub use events::{Events, NextEvent};
 pub use futures::{

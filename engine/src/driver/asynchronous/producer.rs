@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use rocketmq_proto::{Batch, Message, StoredMessage, TopicName};
 
+use super::admin::{Admin, AdminFuture};
 use super::events::Events;
 use super::futures::{
     Delivery, EnqueueFuture, FlushFuture, OnewayFuture, QueuesFuture, ReadyFuture, Request,
     RequestFuture, SendFuture, ShutdownFuture,
 };
 use super::transaction::TransactionFuture;
+use crate::admin::Question;
 use crate::config::{Config, ConfigError};
 use crate::driver::{Handle, TryEnqueueError};
 use crate::io::{Endpoint, Now};
@@ -190,6 +192,27 @@ impl Producer {
     /// That did not come about within the send timeout; the text names the addresses.
     pub fn ready(&self, topic: impl AsRef<str>) -> ReadyFuture {
         ReadyFuture::new(&self.handle, Request::Ready(TopicName::new(topic)))
+    }
+
+    /// Questions about topics, offsets and messages, and the making of topics.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.handle.clone())
+    }
+
+    /// Takes back a message of a 5.3.2 or later broker that is to be delivered later, with the
+    /// [`recall_handle`](crate::SendReceipt::recall_handle) of its receipt. Gives the message's unique
+    /// id (Java: `recallMessage`; PROTOCOL B.14). A broker says yes also when the message was
+    /// delivered already.
+    ///
+    /// # Errors
+    /// The handle is none, or the broker refused: its code and words are in the error. An older broker
+    /// does not know the request (code 3).
+    ///
+    /// # Cancel safety
+    /// Dropped before it was first polled, nothing is recalled; dropped later, the outcome is
+    /// discarded.
+    pub fn recall(&self, topic: impl AsRef<str>, handle: impl AsRef<str>) -> AdminFuture<String> {
+        self.admin().ask(Question::recall(topic, handle.as_ref()))
     }
 
     /// What happens to this producer, from now on. Bounded to 1024 events; when nobody takes them,

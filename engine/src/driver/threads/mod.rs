@@ -4,6 +4,7 @@
 //! What is left to a runtime: to [spawn](Spawn) a thread, one thread that serves the
 //! [`Supervisor`](super::Supervisor) and its connections, and a builder around [`Producer`].
 
+mod admin;
 mod callbacks;
 mod check_backs;
 mod crew;
@@ -11,6 +12,7 @@ mod delivery;
 mod events;
 mod producer;
 
+pub use admin::Admin;
 pub use check_backs::CheckBackListener;
 pub use crew::{Serve, Spawn, writes_through};
 pub use delivery::Delivery;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
+use super::admin::Admin;
 use super::check_backs::CheckBackListener;
 use super::crew::{Crew, Serve, Spawn};
 use super::delivery::Delivery;
 use super::events::Events;
+use crate::admin::Question;
 use crate::config::{Config, ConfigError};
 use crate::driver::check_backs::caught;
 use crate::driver::{Handle, StartError, Ticket, TryEnqueueError, park_on};
@@ -204,6 +206,27 @@ impl Producer {
     /// That did not come about within the send timeout; the text names the addresses.
     pub fn ready(&self, topic: impl AsRef<str>) -> Result<(), SendError> {
         outcome(self.handle.ready(Now::system(), topic)?).into_done()
+    }
+
+    /// Questions about topics, offsets and messages, and the making of topics.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.handle.clone())
+    }
+
+    /// Takes back a message of a 5.3.2 or later broker that is to be delivered later, with the
+    /// [`recall_handle`](crate::SendReceipt::recall_handle) of its receipt. Gives the message's unique
+    /// id (Java: `recallMessage`; PROTOCOL B.14). A broker says yes also when the message was
+    /// delivered already.
+    ///
+    /// # Errors
+    /// The handle is none, or the broker refused: its code and words are in the error. An older broker
+    /// does not know the request (code 3).
+    pub fn recall(
+        &self,
+        topic: impl AsRef<str>,
+        handle: impl AsRef<str>,
+    ) -> Result<String, SendError> {
+        self.admin().ask(Question::recall(topic, handle.as_ref()))
     }
 
     /// What happens to this producer, from now on. Bounded to 1024 events; when nobody takes them,

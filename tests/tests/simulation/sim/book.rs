@@ -1,6 +1,6 @@
 //! The book of what was asked for and what became of it: each operation completes exactly once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,8 @@ pub(super) struct Book {
     live: BTreeMap<OpId, usize>,
     /// Which record a message belongs to.
     pub(super) by_key: BTreeMap<String, usize>,
+    /// Messages with a timer, which brokers that ignore timers must never get.
+    pub(super) timed: BTreeSet<String>,
     /// How many sends of a producer were live when it was first told to end.
     live_at_end: BTreeMap<ProducerId, u64>,
     /// Frames of sends so far.
@@ -39,6 +41,7 @@ pub(super) struct Record {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
+    Admin,
     Flush,
     Oneway,
     Queues,
@@ -114,6 +117,7 @@ impl Book {
             (record.what, &outcome),
             (_, Outcome::Failed(_))
                 | (What::Flush | What::Oneway | What::Ready, Outcome::Done)
+                | (What::Admin, Outcome::Admin(_))
                 | (What::Queues, Outcome::Queues(_))
                 | (What::Send, Outcome::Sent(_))
                 | (What::Shutdown, Outcome::Shutdown(_))

@@ -8,6 +8,7 @@ mod frames;
 mod listing;
 mod net;
 mod plan;
+mod questions;
 mod rng;
 mod trace;
 mod traffic;

@@ -111,6 +111,7 @@ impl World {
             }
         }
         self.check_order()?;
+        self.check_answers()?;
         let copies = self.copies();
         for key in copies.keys() {
             if !self.book.by_key.contains_key(key) {
@@ -175,6 +176,13 @@ impl World {
         expected: &Expected,
         copies: &[Copy],
     ) -> Result<(), String> {
+        if self.book.timed.contains(&expected.unique_key) {
+            let is_sent = matches!(record.end, Some(End::Outcome(Outcome::Sent(_))));
+            return match copies.is_empty() && !is_sent {
+                true => Ok(()),
+                false => Err("it has a timer, which this broker ignored".to_owned()),
+            };
+        }
         // None of the faults stores anything twice by itself.
         let once = self.config.retry == Retry::NotAfterWrite
             && !self.config.retry_other_broker_when_not_stored;

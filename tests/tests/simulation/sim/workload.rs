@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rocketmq_engine::proto::{Batch, Message, MessageQueue, java_hash};
+use rocketmq_engine::proto::{Batch, Message, MessageQueue, java_hash, property};
 use rocketmq_engine::{Answer, Ask, OpId, Operation, Outcome, Prepared, SendErrorKind, SendStatus};
+
+use rocketmq_testkit::Flavour;
 
 use super::book::{End, Expected, Place, Record, What};
 use super::world::{Event, GOODBYE, World, topic};
@@ -36,6 +38,7 @@ impl World {
                 self.submit(Operation::Ready { topic, timeout }, None, true)?;
             }
             8..12 => self.submit(Operation::Flush, None, true)?,
+            12 | 97..100 => self.ask_admin()?,
             12..15 => self.send_invalid()?,
             15..24 => self.send_batch()?,
             24..40 if self.config.auto_batch.is_some() => self.send_several()?,
@@ -200,7 +203,12 @@ impl World {
     }
 
     fn record_of(&self, operation: &Operation) -> Record {
+        let name_of_admin;
         let (what, name, by) = match operation {
+            Operation::Admin { request, timeout } => {
+                name_of_admin = Self::topic_of(request);
+                (What::Admin, name_of_admin.as_str(), Some(*timeout))
+            }
             Operation::Flush => (What::Flush, "", None),
             Operation::PublishQueues { topic, timeout } => {
                 (What::Queues, topic.as_str(), Some(*timeout))
@@ -256,6 +264,9 @@ impl World {
             }
             _ => {}
         }
+        if self.plan.flavour == Flavour::V4_9 && self.rng.chance(40) {
+            message = message.deliver_after(Duration::from_secs(1));
+        }
         let may_wait = self.rng.chance(850);
         self.send(vec![message], oneway, place, may_wait)
     }
@@ -309,7 +320,12 @@ impl World {
             .collect();
         let mut expected: Vec<_> = messages.iter().map(expected).collect();
         let timeout = messages[0].own_timeout();
-        let may_share = self.config.auto_batch.is_some()
+        let timed = messages[0]
+            .properties()
+            .get(property::TIMER_DELAY_MS)
+            .is_some();
+        let may_share = !timed
+            && self.config.auto_batch.is_some()
             && timeout.is_none()
             && matches!(place, Place::Any | Place::Queue(..));
         let name = messages[0].topic().to_string();
@@ -328,6 +344,9 @@ impl World {
         let keys = prepared.message_id().split(',');
         for (expected, key) in expected.iter_mut().zip(keys) {
             expected.unique_key = key.to_owned();
+            if timed {
+                self.book.timed.insert(key.to_owned());
+            }
         }
         let record = Record {
             producer: self.caller,
@@ -366,7 +385,7 @@ impl World {
         }
     }
 
-    fn draw_topic(&mut self) -> &'static str {
+    pub(super) fn draw_topic(&mut self) -> &'static str {
         match self.rng.below(20) {
             0..9 => STABLE,
             9..13 => FLAPPY,
@@ -390,7 +409,7 @@ impl World {
         body.into()
     }
 
-    fn draw_queue(&mut self) -> (String, i32) {
+    pub(super) fn draw_queue(&mut self) -> (String, i32) {
         let brokers = self.cluster.brokers();
         let broker = self.rng.below(brokers.len());
         let broker = brokers[broker].config().name.clone();
@@ -400,7 +419,7 @@ impl World {
         (broker, self.rng.below(queues + odd) as i32)
     }
 
-    fn draw_timeout(&mut self) -> Duration {
+    pub(super) fn draw_timeout(&mut self) -> Duration {
         let ms = self.rng.pick(&[20, 150, 600, 3_000]);
         Duration::from_millis(ms)
     }

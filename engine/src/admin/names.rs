@@ -1,0 +1,55 @@
+//! Where topic names go out and come in: wrapped into the namespace, and taken out of it
+//! again (PROTOCOL G.6).
+
+use rocketmq_proto::{InvalidName, StoredMessage, TopicName};
+
+use super::answer::AdminAnswer;
+use super::request::AdminRequest;
+use crate::config::Config;
+
+/// The names as servers know them.
+pub(super) fn outward(config: &Config, request: &mut AdminRequest) -> Result<(), InvalidName> {
+    match request {
+        AdminRequest::CreateTopic(topic) => {
+            topic.topic = wrapped(config, &topic.topic)?.to_string();
+        }
+        AdminRequest::EarliestStoreTime(queue)
+        | AdminRequest::MaxOffset(queue)
+        | AdminRequest::MinOffset(queue)
+        | AdminRequest::SearchOffset { queue, .. } => queue.topic = wrapped(config, &queue.topic)?,
+        AdminRequest::Find { topic, .. } | AdminRequest::Recall { topic, .. } => {
+            *topic = wrapped(config, topic)?;
+        }
+        AdminRequest::Query(query) => query.topic = wrapped(config, &query.topic)?,
+        AdminRequest::ClusterInfo | AdminRequest::TopicList | AdminRequest::View(_) => {}
+    }
+    Ok(())
+}
+
+/// The names as the application knows them.
+pub(super) fn inward(config: &Config, answer: &mut AdminAnswer) {
+    let unwrap = |message: &mut StoredMessage| unwrapped(config, &mut message.topic);
+    match answer {
+        AdminAnswer::Message(message) => unwrap(message),
+        AdminAnswer::Messages(result) => result.messages.iter_mut().for_each(unwrap),
+        // What name servers know is told as they know it: all namespaces are in it.
+        AdminAnswer::Cluster(_)
+        | AdminAnswer::Created(_)
+        | AdminAnswer::Number(_)
+        | AdminAnswer::Recalled(_)
+        | AdminAnswer::Topics(_) => {}
+    }
+}
+
+fn wrapped(config: &Config, topic: &str) -> Result<TopicName, InvalidName> {
+    config.wire_topic(&TopicName::new(topic)?)
+}
+
+fn unwrapped(config: &Config, topic: &mut String) {
+    if let Ok(name) = TopicName::new(&*topic) {
+        let own = config.own_topic(&name);
+        if own.as_str() != topic.as_str() {
+            *topic = own.to_string();
+        }
+    }
+}
