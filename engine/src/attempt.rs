@@ -203,7 +203,9 @@ fn is_route_suspect(failure: &AttemptFailure) -> bool {
         AttemptFailure::Answered { code, .. } => {
             *code == ResponseCode::TOPIC_NOT_EXIST || *code == ResponseCode::NO_PERMISSION
         }
-        AttemptFailure::BadAnswer(_) | AttemptFailure::NotStoredOk(_) => false,
+        AttemptFailure::BadAnswer(_)
+        | AttemptFailure::NotStoredOk(_)
+        | AttemptFailure::TimerIgnored { .. } => false,
         _ => true,
     }
 }

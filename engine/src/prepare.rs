@@ -256,6 +256,7 @@ impl Prepared {
             max_reconsume_times: None,
             key: None,
             end: Some(Box::new(end)),
+            timed: false,
         }
     }
 

@@ -95,21 +95,22 @@ pub use driver::Driver;
 pub use producer::Producer;
 pub use rocketmq_engine as engine;
 pub use rocketmq_engine::driver::asynchronous::{
-    Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture, QueuesFuture,
-    ReadyFuture, RequestFuture, SendFuture, ShutdownFuture, TransactionFuture,
+    Admin, AdminFuture, Delivery, EnqueueFuture, Events, FlushFuture, NextEvent, OnewayFuture,
+    QueuesFuture, ReadyFuture, RequestFuture, SendFuture, ShutdownFuture, TransactionFuture,
 };
 pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
 pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
 pub use rocketmq_engine::proto::{
-    Batch, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName, LanguageCode,
-    Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
+    Batch, ClusterInfo, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName,
+    LanguageCode, Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
     AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, CheckDropped, Config,
-    ConfigError, Decision, DialError, Endpoint, Event, FaultRules, FaultTolerance, InvalidEndpoint,
-    InvalidProxy, OnTimeout, ProxyFailure, ProxyRule, Retry, SendError, SendErrorKind, SendReceipt,
-    SendStatus, ShutdownReport, Stats, TlsFailure, TransactionReceipt, TransactionState,
+    ConfigError, CreatedTopic, Decision, DialError, Endpoint, Event, FaultRules, FaultTolerance,
+    InvalidEndpoint, InvalidProxy, InvalidRequest, NewTopic, OnTimeout, ProxyFailure, ProxyRule,
+    QueryResult, Retry, SendError, SendErrorKind, SendReceipt, SendStatus, ShutdownReport, Stats,
+    TlsFailure, TransactionReceipt, TransactionState,
 };
 pub use task::Task;

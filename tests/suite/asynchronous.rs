@@ -2,14 +2,18 @@
 //! runs the callers' tasks.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
-use rocketmq_engine::{BrokerStats, ConfigError, Event, SendError, ShutdownReport, Stats};
-use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
+use rocketmq_engine::{
+    BrokerStats, ConfigError, CreatedTopic, Event, NewTopic, QueryResult, SendError,
+    ShutdownReport, Stats,
+};
+use rocketmq_proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 
 use crate::suite::support::{PATIENCE, thread_waker, wait_for};
 use crate::suite::{self, Sent};
@@ -142,6 +146,26 @@ impl<S: Spawn> suite::Producer for Producer<S> {
 
     fn broker_stats(&self) -> Vec<BrokerStats> {
         self.inner.broker_stats()
+    }
+}
+
+macro_rules! call {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name(&self, $($argument: $kind),*) -> Result<$answer, SendError> {
+            self.call(self.inner.admin().$name($($argument),*))
+        })+
+    };
+}
+
+impl<S: Spawn> suite::Admin for Producer<S> {
+    suite::admin_calls!(call);
+
+    fn max_offset_within(&self, queue: &MessageQueue, budget: Duration) -> Result<i64, SendError> {
+        self.call(self.inner.admin().timeout(budget).max_offset(queue))
+    }
+
+    fn recall(&self, topic: &str, handle: &str) -> Result<String, SendError> {
+        self.call(self.inner.recall(topic, handle))
     }
 }
 

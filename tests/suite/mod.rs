@@ -14,18 +14,21 @@
 //! suite_in_process!(current_thread_faults, crate::CurrentThread);
 //! ```
 //!
-//! The modules `sending`, `placing` and a part of `gathering` need nothing but servers, so they also run beside real ones
+//! The modules `sending`, `placing` and a part of `gathering` and of `admin` need nothing but servers, so they also run beside real ones
 //! (`tests/scripts/real-servers.sh`); all others bend and break the servers in process (`rocketmq_testkit`).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rocketmq_engine::{
-    BrokerStats, Config, ConfigError, Event, SendError, SendReceipt, ShutdownReport, Stats,
+    BrokerStats, Config, ConfigError, CreatedTopic, Event, NewTopic, QueryResult, SendError,
+    SendReceipt, ShutdownReport, Stats,
 };
-use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
+use rocketmq_proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 
 pub(crate) mod support;
 
+pub(crate) mod admin;
 pub(crate) mod bad_input;
 pub(crate) mod cancelling;
 #[cfg(feature = "tls")]
@@ -82,8 +85,42 @@ pub(crate) trait Harness: Sized {
     fn abort(self);
 }
 
+/// The calls of `producer.admin()`, for whoever declares or makes them: `admin_calls!(macro)`.
+macro_rules! admin_calls {
+    ($with:ident) => {
+        $with! {
+            create_topic(topic: NewTopic) -> CreatedTopic;
+            search_offset(queue: &MessageQueue, unix_ms: u64) -> i64;
+            max_offset(queue: &MessageQueue) -> i64;
+            min_offset(queue: &MessageQueue) -> i64;
+            earliest_store_time(queue: &MessageQueue) -> i64;
+            view_message(id: &str) -> StoredMessage;
+            find_message(topic: &str, id: &str) -> StoredMessage;
+            view_by_unique_id(topic: &str, id: &str) -> StoredMessage;
+            query_message(topic: &str, key: &str, max: u32, unix_ms: Range<u64>) -> QueryResult;
+            cluster_info() -> ClusterInfo;
+            topic_list() -> Vec<String>;
+        }
+    };
+}
+pub(crate) use admin_calls;
+
+macro_rules! declare {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name(&self, $($argument: $kind),*) -> Result<$answer, SendError>;)+
+    };
+}
+
+/// What a producer can be asked beside its sends.
+pub(crate) trait Admin {
+    admin_calls!(declare);
+
+    fn max_offset_within(&self, queue: &MessageQueue, budget: Duration) -> Result<i64, SendError>;
+    fn recall(&self, topic: &str, handle: &str) -> Result<String, SendError>;
+}
+
 /// A producer, as a scenario sees it: every call blocks until it is over.
-pub(crate) trait Producer: Clone + Send + 'static {
+pub(crate) trait Producer: Admin + Clone + Send + 'static {
     type Pending: Pending;
     type Events: Events;
 
@@ -163,6 +200,10 @@ macro_rules! suite_everywhere {
                     a_key_picks_the_queue_that_java_picks,
                     messages_of_one_key_stay_in_order,
                     a_selector_sees_queues_and_message_and_its_choice_holds;
+                admin:
+                    what_was_sent_is_found_again,
+                    a_topic_that_was_made_can_be_sent_to,
+                    the_cluster_is_told;
             }
         }
     };
@@ -196,6 +237,17 @@ macro_rules! suite_in_process {
     ($runtime:ident, $harness:ty) => {
         mod $runtime {
             suite_in_process! { @tests $harness;
+                admin:
+                    what_is_not_there_is_not_found,
+                    large_messages_are_found_whole,
+                    a_topic_is_made_although_a_broker_fails_at_first,
+                    a_question_ends_in_its_own_time,
+                    a_question_outlives_a_broker_that_goes_away,
+                    nobody_answers_for_name_servers_that_are_gone,
+                    a_message_for_later_can_be_taken_back,
+                    an_old_broker_cannot_take_messages_back,
+                    an_old_broker_gets_no_message_that_it_would_deliver_at_once,
+                    whoever_allows_it_has_timers_ignored;
                 bad_input:
                     a_topic_of_128_characters_is_refused,
                     illegal_characters_in_a_topic_are_refused,

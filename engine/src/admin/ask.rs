@@ -37,11 +37,22 @@ impl Engine {
         target.began = now.mono;
         target.by = by;
         let is_master = target.is_master;
+        let asks_name_servers = admin.request.asks_name_servers();
+        let Some(target) = admin.targets.get_mut(index) else {
+            return;
+        };
         let Some(address) = target.address.clone() else {
             target.failed(now.mono, AttemptFailure::NoAddress);
             target.state = TargetState::Over;
             return;
         };
+        if asks_name_servers && !self.routes.is_name_server(&address) {
+            // The list was replaced meanwhile (I 16).
+            let (why, written) = (CloseReason::NotListed, false);
+            target.failed(now.mono, AttemptFailure::Dropped { why, written });
+            target.state = TargetState::Over;
+            return;
+        }
         let peer = self.peers.at(&address);
         if is_master {
             self.note_master(now, peer);

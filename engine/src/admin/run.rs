@@ -46,13 +46,7 @@ impl Engine {
                 let broker = Target::new("broker", Some(address), now.mono);
                 self.admin_targets(now, id, vec![broker]);
             }
-            (_, None, None) => {
-                let peers = &self.peers;
-                let servers = self.routes.in_turn(|server| peers.is_doubtful(server));
-                let target = |server| Target::new("name server", Some(server), now.mono);
-                let targets = servers.into_iter().map(target).collect();
-                self.admin_targets(now, id, targets);
-            }
+            (_, None, None) => self.admin_step(now, id),
         }
         Accepted {
             op: id,
@@ -168,24 +162,51 @@ impl Engine {
         }
     }
 
-    /// A message that is not in the store of the broker that its id names is looked for by its unique
-    /// id (B.11). Returns whether that comes now.
+    /// Others to ask, when those so far had no answer. Returns whether there are any.
     fn admin_look_further(&mut self, now: Now, id: OpId) -> bool {
+        let Some(admin) = self.admin(id).filter(|admin| admin.found.answer.is_none()) else {
+            return false;
+        };
+        match &admin.request {
+            request if request.asks_name_servers() => self.admin_name_servers(now, id),
+            AdminRequest::Find { topic, id: message } => {
+                let query = KeyQuery::by_unique_id(topic, message);
+                query.is_ok_and(|query| self.admin_query(now, id, query))
+            }
+            _ => false,
+        }
+    }
+
+    /// The name servers that were not asked yet; all of them at first.
+    fn admin_name_servers(&mut self, now: Now, id: OpId) -> bool {
+        let peers = &self.peers;
+        let servers = self.routes.in_turn(|server| peers.is_doubtful(server));
         let Some(admin) = self.admin(id) else {
             return false;
         };
-        let AdminRequest::Find { topic, id: message } = &admin.request else {
-            return false;
-        };
-        if admin.found.answer.is_some() {
-            return false;
+        let before = admin.targets.len();
+        for server in servers {
+            if !admin
+                .targets
+                .iter()
+                .any(|t| t.address.as_ref() == Some(&server))
+            {
+                let target = Target::new("name server", Some(server), now.mono);
+                admin.targets.push(target);
+            }
         }
-        let (Ok(query), topic) = (KeyQuery::by_unique_id(topic, message), topic.clone()) else {
+        admin.targets.len() > before
+    }
+
+    /// A message that is not in the store of the broker that its id names is looked for by its unique
+    /// id (B.11).
+    fn admin_query(&mut self, now: Now, id: OpId, query: KeyQuery) -> bool {
+        let topic = self.routes.topic(query.topic(), now.mono, &mut self.rng);
+        let Some(admin) = self.admin(id) else {
             return false;
         };
         admin.request = AdminRequest::Query(query);
-        let topic_id = self.routes.topic(&topic, now.mono, &mut self.rng);
-        let Ok(targets) = self.admin_whom(now, id, topic_id) else {
+        let Ok(targets) = self.admin_whom(now, id, topic) else {
             return false;
         };
         if let Some(admin) = self.admin(id) {

@@ -32,6 +32,10 @@ pub(super) enum Missing {
 }
 
 impl AdminRequest {
+    pub(super) fn asks_name_servers(&self) -> bool {
+        matches!(self, Self::ClusterInfo | Self::TopicList)
+    }
+
     /// The topic whose route says whom to ask; `None` for what concerns no topic.
     pub(super) fn route_topic(&self) -> Option<TopicName> {
         match self {

@@ -104,7 +104,7 @@ impl TryEnd {
                 ..
             } => Self::Remoting,
             AttemptFailure::Answered { .. } => Self::Broker,
-            AttemptFailure::NoAddress => Self::Client,
+            AttemptFailure::NoAddress | AttemptFailure::TimerIgnored { .. } => Self::Client,
             _ => Self::Remoting,
         }
     }

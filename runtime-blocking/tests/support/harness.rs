@@ -1,15 +1,16 @@
 //! The suite's view of plain threads.
 
 use std::fs;
+use std::ops::Range;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rocketmq_blocking::proto::{Batch, Message, MessageQueue, StoredMessage};
+use rocketmq_blocking::proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 use rocketmq_blocking::{
-    BrokerStats, Config, ConfigError, Delivery, Event, SendError, SendErrorKind, ShutdownReport,
-    Stats, TryEnqueueError,
+    BrokerStats, Config, ConfigError, CreatedTopic, Delivery, Event, NewTopic, QueryResult,
+    SendError, SendErrorKind, ShutdownReport, Stats, TryEnqueueError,
 };
 
 use crate::suite::support::eventually;
@@ -182,6 +183,26 @@ impl suite::Producer for Producer {
 
     fn broker_stats(&self) -> Vec<BrokerStats> {
         self.0.broker_stats()
+    }
+}
+
+macro_rules! call {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name(&self, $($argument: $kind),*) -> Result<$answer, SendError> {
+            self.0.admin().$name($($argument),*)
+        })+
+    };
+}
+
+impl suite::Admin for Producer {
+    suite::admin_calls!(call);
+
+    fn max_offset_within(&self, queue: &MessageQueue, budget: Duration) -> Result<i64, SendError> {
+        self.0.admin().timeout(budget).max_offset(queue)
+    }
+
+    fn recall(&self, topic: &str, handle: &str) -> Result<String, SendError> {
+        self.0.recall(topic, handle)
     }
 }
 
