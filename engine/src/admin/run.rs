@@ -114,7 +114,7 @@ impl Engine {
         self.finish(now, id, Outcome::Failed(error));
     }
 
-    fn admin_whom(&mut self, now: Now, id: OpId, topic: TopicId) -> Result<Vec<Target>, Missing> {
+    fn admin_whom(&self, now: Now, id: OpId, topic: TopicId) -> Result<Vec<Target>, Missing> {
         let (Some(op), Some(topic)) = (self.ops.get(id), self.routes.topics.get(topic)) else {
             return Err(Missing::Topic);
         };
