@@ -349,11 +349,11 @@ impl Outcome {
         }
     }
 
-    /// The same, read as what was asked for.
-    pub(crate) fn into_answer_of<T>(
-        self,
-        read: fn(AdminAnswer) -> Option<T>,
-    ) -> Result<T, SendError> {
+    /// The same, read as what was asked for: by [`Question::read`](crate::Question::read).
+    ///
+    /// # Errors
+    /// What the request failed with.
+    pub fn into_answer_of<T>(self, read: fn(AdminAnswer) -> Option<T>) -> Result<T, SendError> {
         read(self.into_answer()?).ok_or_else(|| SendError::closed(Certainty::Unknown))
     }
 

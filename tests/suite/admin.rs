@@ -223,7 +223,7 @@ pub(crate) fn nobody_answers_for_name_servers_that_are_gone<H: Harness>() {
     let producer = producer(&harness, &cluster);
     producer.ready(TOPIC).unwrap();
     let queue = producer.publish_queues(TOPIC).unwrap()[0].clone();
-    let name_server = cluster.name_servers().into_iter().next().unwrap();
+    let name_server = cluster.name_server(0);
     name_server.stop();
     let error = producer.topic_list().unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::Connection, "{error}");

@@ -103,6 +103,7 @@ macro_rules! admin_calls {
         }
     };
 }
+#[allow(unused_imports, reason = "for harnesses in files of their own")]
 pub(crate) use admin_calls;
 
 macro_rules! declare {

@@ -1,15 +1,17 @@
 //! The core of the behaviour suite on the runtime of `examples/fourth_runtime.rs`: one loop over plain
 //! sockets, from outside the engine, is enough to keep every promise that needs no broken server.
 
+use std::ops::Range;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_engine::driver::{self, Handle, Setup, Ticket, park_until};
 use rocketmq_engine::{
-    BrokerStats, Config, ConfigError, Event, Now, Outcome, SendError, ShutdownReport, Stats,
+    BrokerStats, Config, ConfigError, CreatedTopic, Event, NewTopic, Now, Outcome, QueryResult,
+    Question, SendError, ShutdownReport, Stats,
 };
-use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
+use rocketmq_proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 
 #[path = "../examples/fourth_runtime.rs"]
 mod runtime;
@@ -164,6 +166,33 @@ impl suite::Producer for Producer {
 
     fn broker_stats(&self) -> Vec<BrokerStats> {
         self.0.broker_stats()
+    }
+}
+
+impl Producer {
+    fn ask<T>(&self, question: Question<T>, budget: Option<Duration>) -> Result<T, SendError> {
+        let ticket = self.0.admin(Now::system(), question.request?, budget)?;
+        finish(ticket).into_answer_of(question.read)
+    }
+}
+
+macro_rules! call {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name(&self, $($argument: $kind),*) -> Result<$answer, SendError> {
+            self.ask(Question::$name($($argument),*), None)
+        })+
+    };
+}
+
+impl suite::Admin for Producer {
+    suite::admin_calls!(call);
+
+    fn max_offset_within(&self, queue: &MessageQueue, budget: Duration) -> Result<i64, SendError> {
+        self.ask(Question::max_offset(queue), Some(budget))
+    }
+
+    fn recall(&self, topic: &str, handle: &str) -> Result<String, SendError> {
+        self.ask(Question::recall(topic, handle), None)
     }
 }
 

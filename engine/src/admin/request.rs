@@ -128,8 +128,10 @@ pub enum InvalidRequest {
 #[derive(Debug)]
 #[must_use = "does nothing until it is put"]
 pub struct Question<T> {
-    pub(crate) request: Result<AdminRequest, SendError>,
-    pub(crate) read: fn(AdminAnswer) -> Option<T>,
+    /// What to ask; the error when an argument breaks a rule ([`InvalidRequest`]).
+    pub request: Result<AdminRequest, SendError>,
+    /// How to read the answer. Inflates bodies, so call it where that may take its time.
+    pub read: fn(AdminAnswer) -> Option<T>,
 }
 
 impl NewTopic {
