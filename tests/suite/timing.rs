@@ -7,8 +7,8 @@ use rocketmq_proto::Message;
 use rocketmq_testkit::{Fault, FaultRule, Listening, TopicConfig};
 
 use super::support::{
-    TOPIC, assert_says, assert_works, bodies, cluster, eventually, is_at_rest, message, on_time,
-    producer, producer_with, within,
+    PATIENCE, TOPIC, assert_says, assert_works, bodies, cluster, eventually, is_at_rest, message,
+    on_time, producer, producer_with, within,
 };
 use super::{Harness, Pending, Producer};
 
@@ -22,7 +22,7 @@ pub(crate) fn a_silent_broker_is_given_up_at_the_deadline<H: Harness>() {
             config.send_timeout = SHORT;
             config.attempt_timeout = how;
         });
-        producer.send(message("warm")).unwrap();
+        producer.send(message("warm").timeout(PATIENCE)).unwrap();
         let rule = FaultRule::new(Fault::Swallow).sends();
         cluster.broker(0).inject(rule).unwrap();
 
@@ -62,7 +62,7 @@ pub(crate) fn a_message_may_have_its_own_deadline<H: Harness>() {
     let cluster = cluster(1);
     let harness = H::new();
     let producer = producer(&harness, &cluster);
-    producer.send(message("warm")).unwrap();
+    producer.send(message("warm").timeout(PATIENCE)).unwrap();
     let rule = FaultRule::new(Fault::Swallow).sends();
     cluster.broker(0).inject(rule).unwrap();
     for limit in [50, 150, 450].map(Duration::from_millis) {
@@ -150,7 +150,7 @@ pub(crate) fn one_overdue_answer_does_not_hurt_its_neighbours<H: Harness>() {
     let cluster = cluster(1);
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, |config| config.retries = 0);
-    producer.send(message("warm")).unwrap();
+    producer.send(message("warm").timeout(PATIENCE)).unwrap();
     let rule = FaultRule::new(Fault::NeverAnswer).sends().nth(1);
     cluster.broker(0).inject(rule).unwrap();
     let delay = FaultRule::new(Fault::Delay(2 * SHORT)).sends().times(20);
@@ -178,7 +178,7 @@ pub(crate) fn a_late_answer_is_counted_and_dropped<H: Harness>() {
         config.retries = 0;
         config.on_timeout = OnTimeout::Keep;
     });
-    producer.send(message("warm")).unwrap();
+    producer.send(message("warm").timeout(PATIENCE)).unwrap();
     let rule = FaultRule::new(Fault::Delay(2 * SHORT)).sends().times(1);
     cluster.broker(0).inject(rule).unwrap();
     let error = producer.send(message("late").timeout(SHORT)).unwrap_err();
@@ -202,5 +202,6 @@ pub(crate) fn readiness_has_a_deadline<H: Harness>() {
     assert_says(&error, &[&address]);
     cluster.broker(0).restart().unwrap();
     eventually("it is ready", || producer.ready(TOPIC).is_ok());
-    producer.send(Message::new(TOPIC, "ready")).unwrap();
+    let message = Message::new(TOPIC, "ready").timeout(PATIENCE);
+    producer.send(message).unwrap();
 }
