@@ -58,7 +58,7 @@ pub(crate) fn a_code_that_is_final_ends_it<H: Harness>() {
     assert_eq!(error.code(), Some(ResponseCode::MESSAGE_ILLEGAL));
     assert_eq!(error.attempts().len(), 1);
     assert!(!error.is_retryable());
-    assert_says(&error, &["MESSAGE_ILLEGAL", "no, thank you"]);
+    assert_says(&error, &["MESSAGE_ILLEGAL", "sending message is forbidden"]);
     cluster.brokers().iter().for_each(|b| b.clear_faults());
     assert_works(&producer, &cluster);
 }
