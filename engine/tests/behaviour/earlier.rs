@@ -1,7 +1,9 @@
 //! Answers to tries that were given up while their send goes on (DESIGN 6, retry).
 
 use rocketmq_engine::proto::ResponseCode;
-use rocketmq_engine::{Certainty, CloseReason, Config, Event, OnTimeout, OpId, SendStatus};
+use rocketmq_engine::{
+    Certainty, CloseReason, Config, Event, OnTimeout, OpId, SendErrorKind, SendStatus,
+};
 
 use crate::rig::{Rig, Sent, message};
 
@@ -155,4 +157,30 @@ fn a_server_that_wants_us_gone_is_left_when_the_send_it_owes_an_answer_is_over()
     rig.receipt(op);
     assert_eq!(rig.closed, [(leaving, CloseReason::GoneAway)]);
     assert!(rig.outcome(other).is_none());
+}
+
+#[test]
+fn a_request_that_an_earlier_try_brought_to_its_broker_waits_for_its_reply_and_is_not_sent_again() {
+    let (mut rig, _) = Rig::with_brokers(&["a", "b"], 1, |config| {
+        config.retries = 2;
+        config.on_timeout = OnTimeout::Keep;
+    });
+    let (op, _) = rig.request(message("ping"), 3_000);
+    let first = rig.next_send().unwrap();
+    rig.flushed(first.conn, first.seq);
+    rig.run_to(1_000);
+    let second = rig.next_send().unwrap();
+    rig.flushed(second.conn, second.seq);
+    rig.run_to(1_100);
+    rig.confirm(&first);
+    assert!(rig.outcome(op).is_none());
+    rig.run_to(2_999);
+    assert!(rig.next_send().is_none(), "no third try");
+    // The answer to the later try changes nothing.
+    rig.confirm(&second);
+    assert!(rig.outcome(op).is_none());
+    rig.run_to(3_000);
+    let error = rig.error(op);
+    assert_eq!(error.certainty(), Certainty::Stored);
+    assert_eq!(error.kind(), SendErrorKind::NoReply);
 }
