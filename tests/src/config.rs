@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Flavour, Keep};
+use crate::{Accounts, Flavour, Keep};
 
 /// What a broker is and how it behaves. Start from [`BrokerConfig::new`] and change what differs; most of it may
 /// also change while the broker runs, through [`Broker::config_mut`](crate::Broker::config_mut).
@@ -59,6 +59,9 @@ pub struct BrokerConfig {
     /// Whether the server is shutting down: 5.x answers GO_AWAY to clients that know it (PROTOCOL A.5, E.13).
     /// Default false.
     pub going_away: bool,
+    /// Who may send requests; others are refused before anything else is looked at (PROTOCOL G.5). Default empty:
+    /// everybody.
+    pub accounts: Accounts,
     /// How the store does. Default [`Health::Good`].
     pub health: Health,
     /// What is kept of messages. Fixed once the broker exists.
@@ -97,6 +100,7 @@ impl BrokerConfig {
             store_replies: true,
             recall_enabled: true,
             going_away: false,
+            accounts: Accounts::new(),
             health: Health::Good,
             keep: Keep::Everything,
             max_stored_bytes: 1024 * 1024 * 1024,

@@ -8,11 +8,17 @@ use rocketmq_proto::{
     header::{FieldError, FieldProblem, Fields},
 };
 
-use crate::{Action, Fault, FaultScript, Flavour, PeerId, RequestLog, ServerNow, request::Request};
+use crate::{
+    Accounts, Action, Fault, FaultScript, Flavour, PeerId, RequestLog, ServerNow, access,
+    request::Request,
+};
 
 /// A server that answers requests; [`serve`] does for it what is the same for all.
 pub(crate) trait Process {
     fn desk(&mut self) -> &mut Desk;
+
+    /// Who may send requests.
+    fn accounts(&self) -> &Accounts;
 
     /// Handles one request. At most one answer, written through [`Desk::answer`].
     fn process(&mut self, now: ServerNow, request: &Request<'_>, out: &mut Vec<Action>);
@@ -45,9 +51,18 @@ pub(crate) fn serve(
     match desk.faults.next(&request.view) {
         Some(fault) => fail(server, fault, now, &request, out),
         None => {
-            server.process(now, &request, out);
+            admit(server, now, &request, out);
             server.desk().send_answer(conn, Duration::ZERO, out);
         }
+    }
+}
+
+/// Refuses whoever may not ask, before anything else (PROTOCOL J.1).
+fn admit(server: &mut impl Process, now: ServerNow, request: &Request<'_>, out: &mut Vec<Action>) {
+    let flavour = server.desk().flavour;
+    match access::refusal(server.accounts(), flavour, request) {
+        Some((code, text)) => server.desk().refuse(request, code, Some(&text)),
+        None => server.process(now, request, out),
     }
 }
 
@@ -60,7 +75,7 @@ fn fail(
 ) {
     let conn = request.conn;
     let mut processed = |server: &mut _| {
-        Process::process(server, now, request, out);
+        admit(server, now, request, out);
         Process::desk(server).take_answer()
     };
     match fault {

@@ -89,12 +89,13 @@
 //! # What it is not
 //!
 //! There are no consumers: pulling, viewing and querying work, so that a test can read back what was stored, but a pull
-//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, access control,
+//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, permission by topic,
 //! static topic or inner batch. Everything is bounded: connections, stored bytes, remembered
 //! requests, topics and fault rules; each limit is named where it is set.
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod addresses;
 mod broker;
 mod cluster;
@@ -116,6 +117,7 @@ mod time;
 mod tls;
 mod topic;
 
+pub use access::Accounts;
 pub use addresses::{AddressAnswer, AddressServer};
 pub use broker::{Broker, ClientSeen, Half, HalfState, Heartbeat};
 pub use cluster::{Cluster, ClusterBuilder, Handle, Listening};

@@ -12,7 +12,7 @@ use rocketmq_proto::{
 };
 
 use crate::{
-    Action, FaultScript, Flavour, PeerId, Registration, RequestLog, Server, ServerNow,
+    Accounts, Action, FaultScript, Flavour, PeerId, Registration, RequestLog, Server, ServerNow,
     desk::{self, Answer, Desk, Process},
     request::Request,
 };
@@ -34,6 +34,7 @@ pub struct NameServer {
     wiped: BTreeSet<String>,
     kv: BTreeMap<(String, String), String>,
     order_messages: bool,
+    accounts: Accounts,
 }
 
 impl NameServer {
@@ -46,6 +47,7 @@ impl NameServer {
             wiped: BTreeSet::new(),
             kv: BTreeMap::new(),
             order_messages: false,
+            accounts: Accounts::new(),
         }
     }
 
@@ -88,6 +90,12 @@ impl NameServer {
     /// Whether routes carry `orderTopicConf` (Java `orderMessageEnable`, default false).
     pub fn order_messages(&mut self, enabled: bool) {
         self.order_messages = enabled;
+    }
+
+    /// Who may send requests (PROTOCOL G.5); empty, as at the beginning, everybody. A real 4.9 name server lets
+    /// everybody.
+    pub fn set_accounts(&mut self, accounts: Accounts) {
+        self.accounts = accounts;
     }
 
     /// The address that it answers for.
@@ -211,6 +219,10 @@ fn broker_data(broker: &Registration) -> BrokerData {
 impl Process for NameServer {
     fn desk(&mut self) -> &mut Desk {
         &mut self.desk
+    }
+
+    fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     fn process(&mut self, _now: ServerNow, request: &Request<'_>, _out: &mut Vec<Action>) {

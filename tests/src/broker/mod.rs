@@ -22,7 +22,7 @@ use rocketmq_proto::{
 };
 
 use crate::{
-    Action, BrokerConfig, FaultScript, Flavour, PeerId, Registration, RequestLog, Server,
+    Accounts, Action, BrokerConfig, FaultScript, Flavour, PeerId, Registration, RequestLog, Server,
     ServerNow, TopicConfig,
     desk::{self, Desk, Process},
     request::Request,
@@ -222,6 +222,10 @@ fn system_topics(config: &BrokerConfig) -> Topics {
 impl Process for Broker {
     fn desk(&mut self) -> &mut Desk {
         &mut self.desk
+    }
+
+    fn accounts(&self) -> &Accounts {
+        &self.config.accounts
     }
 
     fn process(&mut self, now: ServerNow, request: &Request<'_>, out: &mut Vec<Action>) {

@@ -117,6 +117,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// One who may send requests to all servers, name servers included; others are refused (PROTOCOL G.5). By default
+    /// everybody may.
+    pub fn account(mut self, access_key: impl Into<String>, secret: impl Into<String>) -> Self {
+        let account = (access_key.into(), secret.into());
+        self.template.accounts.extend([account]);
+        self
+    }
+
     /// Changes any other setting of all brokers. Name and address are set later, and the seed is different for each
     /// broker.
     pub fn configure_brokers(mut self, change: impl FnOnce(&mut BrokerConfig)) -> Self {
@@ -172,7 +180,10 @@ impl ClusterBuilder {
     }
 
     pub(super) fn name_server(&self, address: SocketAddr) -> NameServer {
-        NameServer::new(address, self.template.flavour, self.template.request_log)
+        let log = self.template.request_log;
+        let mut server = NameServer::new(address, self.template.flavour, log);
+        server.set_accounts(self.template.accounts.clone());
+        server
     }
 
     pub(super) fn broker(&self, at: usize, address: SocketAddr) -> Broker {
