@@ -1,5 +1,7 @@
 //! Reading the engine's frames with the codec alone, as a server does.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, BytesMut};
 use rocketmq_engine::Frame;
 use rocketmq_engine::proto::header::SendMessageRequest;
@@ -58,6 +60,15 @@ pub(super) fn read(frame: &Frame) -> Result<Seen, String> {
         unique_keys,
     });
     Ok(seen)
+}
+
+/// The header fields of a request, `None` for an answer.
+pub(super) fn request_fields(frame: &Frame) -> Result<Option<BTreeMap<String, String>>, String> {
+    let received = decode(frame)?;
+    let command = received.command().map_err(|error| error.to_string())?;
+    let fields = command.ext.iter();
+    let fields = fields.map(|(key, value)| (key.into_owned(), value.into_owned()));
+    Ok((!command.flags.is_response()).then(|| fields.collect()))
 }
 
 /// A frame in a few words.

@@ -4,6 +4,7 @@
 mod book;
 mod discovery;
 mod fellow;
+mod dressed;
 mod frames;
 mod listing;
 mod net;

@@ -140,13 +140,17 @@ impl World {
     }
 
     /// The engine gives a frame to write.
-    pub(super) fn transmit(&mut self, conn: ConnId, frame: Frame) -> Result<(), String> {
+    pub(super) fn transmit(&mut self, conn: ConnId, mut frame: Frame) -> Result<(), String> {
         let Some(&id) = self.net.conns.get(&conn) else {
             if self.net.just_closed == Some(conn) {
                 return Ok(());
             }
             return Err(format!("a frame for {conn}, which does not exist"));
         };
+        if !self.seal(id, &mut frame) {
+            return Ok(());
+        }
+        self.check_dress(&frame)?;
         self.book_frame(id, &frame)?;
         let Some(wire) = self.net.wires.get_mut(&id) else {
             return Err(format!("{conn} has no wire"));

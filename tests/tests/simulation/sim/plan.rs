@@ -1,5 +1,6 @@
 //! What a seed decides before its world begins: the cluster, the producer's settings, the weather.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
@@ -9,6 +10,7 @@ use rocketmq_engine::{
 use rocketmq_testkit::Flavour;
 
 use super::discovery::URL;
+use super::dressed::{self, Diary};
 use super::rng::Rng;
 
 const MS: Duration = Duration::from_millis(1);
@@ -35,6 +37,8 @@ pub(super) struct Plan {
     /// Whether each written frame is reported at once, or only what asks for it.
     pub(super) eager_reports: bool,
     pub(super) weather: Weather,
+    /// What the application's hooks see, when there are any.
+    pub(super) diary: Option<Arc<Diary>>,
 }
 
 /// How the network does. Chances are out of a thousand.
@@ -107,6 +111,7 @@ impl Plan {
             discovery.timeout = rng.pick(&[50 * MS, 500 * MS, 3_000 * MS]);
             config.discovery = Some(discovery);
         }
+        let diary = dressed::draw(rng, &mut config);
         Self {
             name_servers,
             discovers,
@@ -122,6 +127,7 @@ impl Plan {
             eager_reports: rng.chance(400),
             config,
             weather,
+            diary,
         }
     }
 

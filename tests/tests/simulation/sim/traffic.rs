@@ -98,6 +98,10 @@ impl World {
         let (conn, written, offered) = (wire.conn, wire.written, wire.offered);
         let is_news = written > wire.reported;
         wire.reported = written;
+        let unsealed = std::mem::take(&mut wire.unsealed);
+        for (seq, error) in unsealed {
+            self.feed(Input::Unsealed(conn, seq, error));
+        }
         if is_news {
             self.feed(Input::Flushed(conn, written));
         }

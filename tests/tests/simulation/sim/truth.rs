@@ -112,6 +112,7 @@ impl World {
         }
         self.check_order()?;
         self.check_answers()?;
+        self.check_told()?;
         let copies = self.copies();
         for key in copies.keys() {
             if !self.book.by_key.contains_key(key) {
@@ -196,10 +197,12 @@ impl World {
             let body = message.decompressed_body(1 << 20);
             let body = body.map_err(|error| error.to_string())?;
             let text = |name| message.properties.get(name).unwrap_or_default();
-            let is_equal = message.topic == record.topic
+            let is_equal = message.topic == self.wire(&record.topic)
                 && body == expected.body
                 && text(property::TAGS) == expected.tag
                 && text(property::KEYS) == expected.key
+                && text(property::INSTANCE_ID)
+                    == self.config.namespace.as_deref().unwrap_or_default()
                 && message.flag == expected.flag;
             if !is_equal {
                 return Err(format!("stored otherwise than sent: {message:?}"));

@@ -20,14 +20,15 @@ impl World {
     /// The topics that not every broker has from the start.
     pub(super) fn make_topics(&mut self) {
         let mut conf = String::from("ghost:2");
+        let (flappy, ordered) = (self.wire(FLAPPY), self.wire(ORDERED));
         for broker in self.cluster.brokers_mut() {
-            broker.create_topic(FLAPPY, TopicConfig::new(2));
-            broker.create_topic(ORDERED, TopicConfig::new(4));
+            broker.create_topic(&flappy, TopicConfig::new(2));
+            broker.create_topic(&ordered, TopicConfig::new(4));
             conf.push_str(&format!(";{}:2", broker.config().name));
         }
         for server in self.cluster.name_servers_mut() {
             server.order_messages(true);
-            server.put_kv("ORDER_TOPIC_CONFIG", ORDERED, conf.as_str());
+            server.put_kv("ORDER_TOPIC_CONFIG", &ordered, conf.as_str());
         }
         self.cluster.register_all();
     }
@@ -80,12 +81,14 @@ impl World {
                 server.faults().clear();
             }
         }
+        self.calm_hooks();
+        let flappy = self.wire(FLAPPY);
         for broker in self.cluster.brokers_mut() {
             let config = broker.config_mut();
             config.health = Health::Good;
             config.going_away = false;
             config.writeable = true;
-            broker.create_topic(FLAPPY, TopicConfig::new(2));
+            broker.create_topic(&flappy, TopicConfig::new(2));
         }
         self.cluster.register_all();
         // A list that the application never touched is discovery's business.
@@ -204,11 +207,12 @@ impl World {
         self.note(|| {
             format!("{FLAPPY} on broker {broker}: {queues} queues, {perm}, gone: {is_gone}")
         });
+        let flappy = self.wire(FLAPPY);
         let broker = &mut self.cluster.brokers_mut()[broker];
         if is_gone {
-            broker.delete_topic(FLAPPY);
+            broker.delete_topic(&flappy);
         } else {
-            broker.create_topic(FLAPPY, TopicConfig::new(queues).perm(perm));
+            broker.create_topic(&flappy, TopicConfig::new(queues).perm(perm));
         }
         self.cluster.register_all();
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rocketmq_engine::proto::FrameDecoder;
-use rocketmq_engine::{ConnId, Frame, FrameSeq};
+use rocketmq_engine::{ConnId, Frame, FrameSeq, SealError};
 
 pub(super) struct Wire {
     pub(super) conn: ConnId,
@@ -26,6 +26,8 @@ pub(super) struct Wire {
     /// The last frame that the driver knows to be written whole, and the last that the engine does.
     pub(super) written: FrameSeq,
     pub(super) reported: FrameSeq,
+    /// Frames that could not be sealed and that the engine has not heard of.
+    pub(super) unsealed: Vec<(FrameSeq, SealError)>,
     pub(super) last_to_server: Duration,
     pub(super) last_to_client: Duration,
     pub(super) decoder: FrameDecoder,
@@ -93,6 +95,7 @@ impl Wire {
             offered: FrameSeq(0),
             written: FrameSeq(0),
             reported: FrameSeq(0),
+            unsealed: Vec::new(),
             last_to_server: Duration::ZERO,
             last_to_client: Duration::ZERO,
             decoder: FrameDecoder::default(),

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rocketmq_engine::proto::{TopicName, UniqueIdSeed, UniqueIds};
+use rocketmq_engine::proto::{TopicName, UniqueIdSeed, UniqueIds, namespace};
 use rocketmq_engine::{Answer, Config, Engine, Input, Now, OpId, Operation, Output, ProducerId};
 use rocketmq_testkit::{Cluster, ClusterState};
 
 use super::book::Book;
+use super::dressed;
 use super::net::{Net, NetEvent};
 use super::plan::{Plan, Weather};
 use super::rng::Rng;
@@ -91,12 +92,13 @@ impl World {
     pub(super) fn new(seed: u64, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
-        let cluster = Cluster::builder()
+        let namespace = plan.config.namespace.as_deref().unwrap_or_default();
+        let cluster = dressed::guard(&plan.config, Cluster::builder())
             .name_servers(plan.name_servers)
             .brokers(plan.brokers)
             .flavour(plan.flavour)
             .auto_create(plan.auto_create)
-            .topic(STABLE, plan.stable_queues)
+            .topic(namespace::wrap(namespace, STABLE), plan.stable_queues)
             .configure_brokers(|broker| {
                 broker.seed = seed;
                 broker.request_log = 0;
@@ -359,10 +361,7 @@ impl World {
                 let _panics = call.run();
                 Ok(())
             }
-            Output::Transmit { conn, mut frame } => {
-                if let Err(error) = frame.seal() {
-                    return Err(format!("a frame cannot be sealed: {error}"));
-                }
+            Output::Transmit { conn, frame } => {
                 self.trace.bytes(&frame.head);
                 self.trace.bytes(&frame.body);
                 self.transmit(conn, frame)
