@@ -35,3 +35,9 @@ suite_encrypted!(async_std_encrypted, crate::harness::AsyncStd);
 suite_encrypted!(smol_encrypted, crate::harness::Smol);
 #[cfg(feature = "tls")]
 suite_encrypted!(bare_encrypted, crate::harness::Bare);
+#[cfg(feature = "acl")]
+suite_signed!(async_std_signed, crate::harness::AsyncStd);
+#[cfg(feature = "acl")]
+suite_signed!(smol_signed, crate::harness::Smol);
+#[cfg(feature = "acl")]
+suite_signed!(bare_signed, crate::harness::Bare);

@@ -16,3 +16,5 @@ suite_everywhere!(
 suite_in_process!(threads_in_process, crate::harness::Threads);
 #[cfg(feature = "tls")]
 suite_encrypted!(threads_encrypted, crate::harness::Threads);
+#[cfg(feature = "acl")]
+suite_signed!(threads_signed, crate::harness::Threads);

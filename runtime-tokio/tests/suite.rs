@@ -27,3 +27,7 @@ suite_in_process!(multi_thread_in_process, crate::harness::MultiThread);
 suite_encrypted!(current_thread_encrypted, crate::harness::CurrentThread);
 #[cfg(feature = "tls")]
 suite_encrypted!(multi_thread_encrypted, crate::harness::MultiThread);
+#[cfg(feature = "acl")]
+suite_signed!(current_thread_signed, crate::harness::CurrentThread);
+#[cfg(feature = "acl")]
+suite_signed!(multi_thread_signed, crate::harness::MultiThread);

@@ -40,8 +40,10 @@ pub(crate) mod encrypted;
 pub(crate) mod ending;
 pub(crate) mod fault;
 pub(crate) mod gathering;
+pub(crate) mod hooking;
 pub(crate) mod name_server_list;
 pub(crate) mod name_servers;
+pub(crate) mod naming;
 pub(crate) mod placing;
 pub(crate) mod pressure;
 pub(crate) mod proxied;
@@ -50,6 +52,8 @@ pub(crate) mod real;
 pub(crate) mod requesting;
 pub(crate) mod retrying;
 pub(crate) mod sending;
+#[cfg(feature = "acl")]
+pub(crate) mod signed;
 pub(crate) mod timing;
 pub(crate) mod together;
 pub(crate) mod watching;
@@ -312,6 +316,13 @@ macro_rules! suite_in_process {
                     with_every_broker_isolated_messages_still_go_out,
                     a_broker_that_failed_is_probed_and_told_to_be_back,
                     each_broker_has_numbers_of_its_own;
+                hooking:
+                    hooks_see_a_send_from_before_to_after,
+                    a_hook_that_panics_harms_only_its_own_send,
+                    a_hook_may_use_the_producer;
+                naming:
+                    a_namespace_is_seen_by_the_servers_only,
+                    the_second_kind_of_namespace_changes_no_name;
                 name_servers:
                     one_that_refuses_is_passed_over,
                     one_that_never_answers_is_passed_over,
@@ -426,6 +437,24 @@ macro_rules! suite_encrypted {
                     nobody_is_trusted_unless_that_was_asked_for_by_name,
                     a_broker_killed_under_load_costs_no_message,
                     a_proxy_may_be_on_the_way;
+            }
+        }
+    };
+}
+
+/// Every scenario with signed requests, for targets with the feature `acl`: `suite_signed!(name, harness type)`.
+#[cfg(feature = "acl")]
+macro_rules! suite_signed {
+    ($runtime:ident, $harness:ty) => {
+        mod $runtime {
+            suite_in_process! { @tests $harness;
+                signed:
+                    every_kind_of_send_is_signed_as_each_release_checks_it,
+                    bodies_of_four_mib_are_signed,
+                    a_try_on_another_broker_is_signed_anew,
+                    whoever_signs_wrongly_is_denied_at_once_by_the_broker,
+                    whoever_signs_wrongly_is_denied_by_the_name_server,
+                    temporary_credentials_send_their_token;
             }
         }
     };
