@@ -150,7 +150,6 @@ impl World {
         if !self.seal(id, &mut frame) {
             return Ok(());
         }
-        self.check_dress(&frame)?;
         self.book_frame(id, &frame)?;
         let Some(wire) = self.net.wires.get_mut(&id) else {
             return Err(format!("{conn} has no wire"));

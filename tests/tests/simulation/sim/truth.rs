@@ -25,6 +25,7 @@ impl World {
         if self.is_discovery(wire.server) {
             return self.check_question(id, frame);
         }
+        self.check_dress(frame)?;
         let broker = &self.net.servers[wire.server].broker;
         let seen = frames::read(frame)?;
         if wire.given.0 == 0 && broker.is_some() {
