@@ -3,8 +3,8 @@
 
 mod book;
 mod discovery;
-mod fellow;
 mod dressed;
+mod fellow;
 mod frames;
 mod listing;
 mod net;
