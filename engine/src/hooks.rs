@@ -177,7 +177,6 @@ pub struct RpcAnswer {
 }
 
 /// Hooks that are due: see [`Output::Hook`](crate::Output::Hook).
-#[derive(Debug)]
 pub struct HookCall {
     config: Arc<Config>,
     what: What,
@@ -395,6 +394,12 @@ pub(crate) struct Panicked;
 /// Runs a hook; a panic of it goes no further.
 pub(crate) fn guarded(hook: impl FnOnce()) -> Result<(), Panicked> {
     catch_unwind(AssertUnwindSafe(hook)).map_err(|_panic| Panicked)
+}
+
+impl fmt::Debug for HookCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what.fmt(f)
+    }
 }
 
 impl fmt::Debug for Hooks {

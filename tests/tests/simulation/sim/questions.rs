@@ -56,7 +56,10 @@ impl World {
                     for name in &created.brokers {
                         let mut brokers = self.cluster.brokers().iter();
                         let broker = brokers.find(|broker| *broker.config().name == **name);
-                        if broker.and_then(|b| b.topic(&record.topic)).is_none() {
+                        if broker
+                            .and_then(|b| b.topic(&self.wire(&record.topic)))
+                            .is_none()
+                        {
                             return Err(format!("{} was not made on {name}", record.topic));
                         }
                     }
