@@ -147,7 +147,7 @@ pub struct EndedTransaction {
     pub transaction_id: Option<String>,
     /// Where the end went.
     pub address: Endpoint,
-    /// Commit or rollback; `None` when the state is not known yet.
+    /// Commit or rollback; [`TransactionKind::None`] when the state is not known yet.
     pub state: TransactionKind,
     /// Whether the broker had asked.
     pub from_check: bool,
