@@ -48,6 +48,8 @@ pub use rocketmq_engine::driver::{StartError, TryEnqueueError};
 #[cfg(feature = "tls")]
 pub use rocketmq_engine::driver::{TlsBuilder, TlsConfig, TlsConfigError};
 pub use rocketmq_engine::proto;
+#[cfg(feature = "acl")]
+pub use rocketmq_engine::proto::Credentials;
 pub use rocketmq_engine::proto::{
     Batch, ClusterInfo, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName,
     LanguageCode, Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
@@ -58,6 +60,10 @@ pub use rocketmq_engine::{
     InvalidEndpoint, InvalidProxy, InvalidRequest, NewTopic, OnTimeout, ProxyFailure, ProxyRule,
     QueryResult, Retry, SendError, SendErrorKind, SendReceipt, SendStatus, ShutdownReport, Stats,
     TlsFailure, TransactionReceipt, TransactionState,
+};
+pub use rocketmq_engine::{
+    CheckForbiddenHook, EndTransactionHook, EndedTransaction, Hooks, Outgoing, Refusal, RpcAnswer,
+    RpcHook, RpcRequest, SendHook, SentMessage,
 };
 
 #[cfg(doctest)]
