@@ -20,6 +20,7 @@ impl Engine {
     pub fn check(&self, last_now: Instant) -> Result<(), String> {
         self.check_permits()?;
         self.check_gathering()?;
+        self.check_trace()?;
         self.check_ops()?;
         self.check_check_backs()?;
         self.check_pending()?;
@@ -311,6 +312,8 @@ impl Engine {
         let peers = peers.map(|(id, peer)| (peer.timer, Timer::Peer(id)));
         let lookups = self.routes.lookups.iter();
         let lookups = lookups.map(|(id, lookup)| (lookup.timer, Timer::Lookup(id)));
+        let traces = self.members.iter();
+        let traces = traces.map(|(id, member)| (member.trace_due(), Timer::Trace(id)));
         let upkeep = [
             (self.poll_at, Timer::Poll),
             (self.heartbeat_at, Timer::Heartbeat),
@@ -320,7 +323,7 @@ impl Engine {
                 Timer::Discovery,
             ),
         ];
-        for (at, timer) in ops.chain(peers).chain(lookups).chain(upkeep) {
+        for (at, timer) in ops.chain(peers).chain(lookups).chain(traces).chain(upkeep) {
             if at.is_some_and(|at| entries.binary_search(&(at, timer)).is_err()) {
                 return Err(format!("{timer:?} is armed but will not ring"));
             }

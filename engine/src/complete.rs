@@ -9,7 +9,7 @@ use crate::prepare::Prepared;
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, outcome: Outcome) {
-        let Some(op) = self.release(now, id) else {
+        let Some(mut op) = self.release(now, id) else {
             return;
         };
         if let Kind::Admin(admin) = &op.kind {
@@ -23,11 +23,17 @@ impl Engine {
             if let Some(carrier) = &send.carrier {
                 return match &**carrier {
                     Carrier::Batch(members) => self.share_out(now, send, members, &outcome),
+                    Carrier::Trace(records) => {
+                        self.trace_over(now, op.producer, send.epoch, *records, &outcome)
+                    }
                 };
             }
-            self.count(now, &op, &outcome);
             epoch = Some((op.producer, send.epoch));
+            self.count(now, &op, &outcome);
             self.tell_sent(now, &op, &outcome);
+            if let Outcome::Sent(receipt) = &outcome {
+                self.trace_send(now, &mut op, receipt);
+            }
         }
         let spent = op.into_prepared();
         self.outputs.push_back(Output::Complete {
@@ -55,7 +61,9 @@ impl Engine {
         let member = self.members.get_mut(producer);
         let flushed = member.map(|member| member.flushes.leave(epoch));
         for flush in flushed.into_iter().flatten() {
-            self.finish(now, flush, Outcome::Done);
+            if !self.waits_for_trace(now, producer, flush) {
+                self.finish(now, flush, Outcome::Done);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::fault::FaultTolerance;
 use crate::hooks::Hooks;
 use crate::io::Endpoint;
 use crate::proxy::ProxyRule;
+use crate::trace::TraceConfig;
 
 /// The settings of one producer. Make one with [`Config::new`], change fields, hand it over.
 ///
@@ -90,6 +91,8 @@ pub struct Config {
     /// How long the listener may take for one of them; then the broker is told that the state is not
     /// known, and asks again. Default 30 s. Java waits for ever.
     pub check_timeout: Duration,
+    /// The message trace (`enableMsgTrace`). Default `None`: no trace.
+    pub trace: Option<TraceConfig>,
     /// How often every known route is asked for again (`pollNameServerInterval`). Default 30 s.
     pub poll_interval: Duration,
     /// How often every broker gets a heartbeat (`heartbeatBrokerInterval`). Default 30 s.
@@ -245,6 +248,7 @@ impl Config {
             max_waiting_checks: 2000,
             check_concurrency: 1,
             check_timeout: Duration::from_secs(30),
+            trace: None,
             poll_interval: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30),
             api_timeout: Duration::from_secs(3),
@@ -425,6 +429,7 @@ impl Config {
             "an empty access key".into(),
             "must name who signs",
         )?;
+        self.trace.as_ref().map_or(Ok(()), TraceConfig::validate)?;
         at_least_one("max_message_size", self.max_message_size)?;
         at_least_one("max_in_flight", self.max_in_flight)?;
         at_least_one("max_in_flight_bytes", self.max_in_flight_bytes)?;

@@ -14,7 +14,7 @@ use crate::discover::Discoverer;
 use crate::error::SendError;
 use crate::gather::Gathering;
 use crate::io::{Answer, ConnId, Input, Now, OpId, Operation, Output, ProducerId};
-use crate::member::Members;
+use crate::member::{Member, Members};
 use crate::naming::{Extra, extra_fields};
 use crate::op::{Op, State, Want};
 use crate::peer::{PeerId, Peers};
@@ -71,6 +71,7 @@ pub(crate) enum Timer {
     Op(OpId),
     Peer(PeerId),
     Poll,
+    Trace(ProducerId),
 }
 
 /// An operation that was accepted.
@@ -328,6 +329,7 @@ impl Engine {
                 Timer::Op(op) => self.op_due(now, op),
                 Timer::Peer(peer) => self.peer_due(now, peer),
                 Timer::Poll => self.poll_due(now),
+                Timer::Trace(producer) => self.trace_due(now, producer),
             }
         }
     }
@@ -337,6 +339,7 @@ impl Engine {
         let (poll_at, heartbeat_at) = (self.poll_at, self.heartbeat_at);
         let health_at = self.brokers.timer;
         let discovery = self.discovery.as_ref().and_then(|d| d.timer);
+        let members = &self.members;
         self.deadlines.tidy(|at, timer| {
             let armed = match timer {
                 Timer::Discovery => discovery,
@@ -346,6 +349,7 @@ impl Engine {
                 Timer::Op(op) => ops.get(op).and_then(|op| op.timer),
                 Timer::Peer(peer) => peers.get(peer).and_then(|peer| peer.timer),
                 Timer::Poll => poll_at,
+                Timer::Trace(producer) => members.get(producer).and_then(Member::trace_due),
             };
             armed == Some(at)
         });

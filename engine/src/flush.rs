@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::engine::{Accepted, Engine};
-use crate::io::{Now, OpId, Outcome, Output, ProducerId};
+use crate::io::{Now, OpId, Outcome, ProducerId};
 use crate::op::{Kind, Op};
 
-/// Sends are counted by generation; a flush begins a new one and waits for those before it.
+/// Sends (or trace messages) are counted by generation; a flush begins a new one and waits for those before it.
 #[derive(Debug, Default)]
 pub(crate) struct Flushes {
     /// The oldest generation that is counted.
@@ -54,7 +54,7 @@ impl Flushes {
     }
 
     /// Begins a new generation and puts a flush in line for those before it, if any lives.
-    fn wait(&mut self, op: OpId) -> bool {
+    pub(crate) fn wait(&mut self, op: OpId) -> bool {
         if self.live.iter().all(|count| *count == 0) {
             return false;
         }
@@ -79,14 +79,9 @@ impl Engine {
             kind: Kind::Flush,
         });
         let member = self.members.get_mut(producer);
-        if !member.is_some_and(|member| member.flushes.wait(id)) {
-            self.ops.remove(id);
-            let outcome = Outcome::Done;
-            self.outputs.push_back(Output::Complete {
-                op: id,
-                outcome,
-                spent: None,
-            });
+        let waits = member.is_some_and(|member| member.flushes.wait(id));
+        if !waits && !self.waits_for_trace(now, producer, id) {
+            self.finish(now, id, Outcome::Done);
         }
         Accepted {
             op: id,

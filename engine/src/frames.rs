@@ -15,7 +15,7 @@ use crate::error::SendError;
 use crate::event::Event;
 use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output};
 use crate::naming::{Extra, WithExtra};
-use crate::op::State;
+use crate::op::{Carrier, State};
 use crate::pending::Waiter;
 use crate::seal::{self, Seal};
 
@@ -32,13 +32,17 @@ impl Engine {
         let Some(send) = op.as_send() else { return };
         let Some(attempt) = &send.attempt else { return };
         let config = self.members.config(op.producer);
+        let group = match send.carrier.as_deref() {
+            Some(Carrier::Trace(_)) => Cow::Borrowed(self.members.trace_group(op.producer)),
+            _ => config.wire_group(),
+        };
         let prepared = &send.prepared;
         if prepared.end.is_some() {
             return self.transmit_end(now, id, conn);
         }
         let oneway = send.oneway;
         let header = SendMessageRequest {
-            producer_group: config.wire_group(),
+            producer_group: group,
             topic: Cow::Borrowed(prepared.topic.as_str()),
             default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
             default_topic_queue_nums: config.default_topic_queues,

@@ -120,6 +120,7 @@ mod slab;
 mod stats;
 mod timer;
 mod topic_op;
+mod trace;
 mod transaction;
 mod upkeep;
 
@@ -152,4 +153,5 @@ pub use rocketmq_proto as proto;
 pub use seal::SealError;
 pub use shutdown::ShutdownReport;
 pub use stats::{BrokerStats, Latency, Stats};
+pub use trace::{TraceConfig, TraceTopic};
 pub use transaction::{Decision, TransactionReceipt, TransactionState};

@@ -1,6 +1,7 @@
 //! The producers that share one client: its connections, routes and permits (PROTOCOL E.3).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::header::HeartbeatData;
@@ -13,6 +14,7 @@ use crate::io::{Now, ProducerId};
 use crate::peer::Link;
 use crate::shutdown::Closing;
 use crate::slab::Slab;
+use crate::trace::Trace;
 
 /// The producers of a client.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Member {
     pub(crate) config: Arc<Config>,
     pub(crate) flushes: Flushes,
     pub(crate) check_backs: CheckBacks,
+    /// The message trace, when there is one.
+    pub(crate) trace: Option<Box<Trace>>,
     pub(crate) closing: Option<Closing>,
     /// Nobody holds it any more: forgotten as soon as it is closed.
     forgotten: bool,
@@ -51,10 +55,13 @@ impl Engine {
                 bound: "has been created before on this client, specify another name please",
             });
         }
+        let trace = config.trace.clone();
+        let trace = trace.map(|settings| Box::new(Trace::new(settings, config.group.as_str())));
         let producer = self.members.list.insert(Member {
             config,
             flushes: Flushes::default(),
             check_backs: CheckBacks::default(),
+            trace,
             closing: None,
             forgotten: false,
         });
@@ -124,6 +131,16 @@ impl Members {
         self.list.get_mut(id)
     }
 
+    pub(crate) fn trace_mut(&mut self, id: ProducerId) -> Option<&mut Trace> {
+        self.get_mut(id)?.trace.as_deref_mut()
+    }
+
+    /// The group that a producer's trace messages are sent by.
+    pub(crate) fn trace_group(&self, id: ProducerId) -> &str {
+        let trace = self.get(id).and_then(|member| member.trace.as_ref());
+        trace.map_or("", |trace| &trace.group)
+    }
+
     pub(crate) fn get(&self, id: ProducerId) -> Option<&Member> {
         self.list.get(id)
     }
@@ -179,6 +196,16 @@ impl Member {
     /// Whether its shutdown is under way.
     pub(crate) fn is_parting(&self) -> bool {
         self.closing.is_some() && !self.is_over()
+    }
+
+    /// When its trace records leave.
+    pub(crate) fn trace_due(&self) -> Option<Instant> {
+        self.trace.as_ref().and_then(|trace| trace.due)
+    }
+
+    /// Trace messages on their way.
+    pub(crate) fn trace_messages(&self) -> usize {
+        self.trace.as_ref().map_or(0, |trace| trace.messages())
     }
 
     pub(crate) fn has_left(&self) -> bool {

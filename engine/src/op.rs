@@ -88,6 +88,8 @@ pub(crate) struct Send {
 pub(crate) enum Carrier {
     /// Sends that were gathered (D.8).
     Batch(Vec<OpId>),
+    /// So many records of the trace (G.4).
+    Trace(usize),
 }
 
 /// One try.

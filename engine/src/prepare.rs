@@ -260,6 +260,34 @@ impl Prepared {
         }
     }
 
+    /// A message of the engine's own making.
+    pub(crate) fn own(
+        topic: TopicName,
+        properties: String,
+        body: String,
+        message_id: String,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            topic,
+            target: Target::Any,
+            timeout,
+            flag: 0,
+            sys_flag: 0,
+            properties,
+            body: body.into(),
+            message_id,
+            batch: false,
+            reply: false,
+            correlation: None,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            key: None,
+            end: None,
+            timed: false,
+        }
+    }
+
     /// The topic as servers know it: in the producer's namespace, if it has one.
     pub fn topic(&self) -> &TopicName {
         &self.topic

@@ -76,6 +76,7 @@ impl Engine {
         match op.deadline.filter(|_| is_request) {
             None => self.finish(now, id, Outcome::Sent(receipt)),
             Some(deadline) => {
+                self.trace_request(now, id, &receipt);
                 self.set_state(id, State::AwaitingReply);
                 self.arm_op(id, deadline);
             }

@@ -148,7 +148,11 @@ impl Engine {
             if self.stage_of(id) == Some(Stage::Draining)
                 && self.members.get(id).is_some_and(is_drained)
             {
-                self.say_goodbye(now, id);
+                self.flush_trace(now, id);
+                let is_traced = |member: &Member| member.trace_messages() == 0;
+                if self.members.get(id).is_some_and(is_traced) {
+                    self.say_goodbye(now, id);
+                }
             }
             let closing = self.closing_of(id);
             if closing.is_some_and(|c| c.stage == Stage::Goodbye && c.goodbyes == 0) {
@@ -180,6 +184,7 @@ impl Engine {
     fn abandon_all(&mut self, now: Now, producer: ProducerId) {
         self.set_stage(producer, Stage::GivingUp);
         self.scatter(producer);
+        self.drop_trace(now, producer);
         for id in self.ops_of(producer) {
             let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
                 continue;

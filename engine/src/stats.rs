@@ -37,6 +37,10 @@ pub struct Stats {
     pub auto_batches: u64,
     /// The sends that they carried.
     pub auto_batched: u64,
+    /// Trace records that a broker confirmed.
+    pub traced: u64,
+    /// Trace records that were dropped: too many waited, or their message failed.
+    pub trace_dropped: u64,
     /// Tries after first ones.
     pub retries: u64,
     /// Ends of transactions that were handed to a socket, answers to check-backs included.

@@ -1,5 +1,6 @@
 //! Trace records: what a producer tells about its sends (PROTOCOL G.4).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use thiserror::Error;
@@ -20,34 +21,34 @@ pub const DEFAULT_REGION: &str = "DefaultRegion";
 /// One thing that a producer did. Absent texts are written as `null`, as Java does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum TraceRecord {
+pub enum TraceRecord<'a> {
     /// A message was sent and the broker answered.
-    Publish(PublishTrace),
+    Publish(PublishTrace<'a>),
     /// A transaction was ended.
-    EndTransaction(EndTransactionTrace),
+    EndTransaction(EndTransactionTrace<'a>),
     /// A delayed message was recalled (5.3.2 and later).
-    Recall(RecallTrace),
+    Recall(RecallTrace<'a>),
 }
 
 /// A message that was sent: 14 fields on the wire, the first being `Pub`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct PublishTrace {
+pub struct PublishTrace<'a> {
     /// When the send began, milliseconds since 1970.
     pub timestamp: i64,
     /// The broker's region.
-    pub region: Option<String>,
+    pub region: Option<Cow<'a, str>>,
     /// The producer group, without namespace.
-    pub group: String,
+    pub group: Cow<'a, str>,
     /// The topic, without namespace.
-    pub topic: String,
+    pub topic: Cow<'a, str>,
     /// The unique id.
-    pub message_id: Option<String>,
+    pub message_id: Option<Cow<'a, str>>,
     /// The tag.
-    pub tags: Option<String>,
+    pub tags: Option<Cow<'a, str>>,
     /// The keys, joined by spaces.
-    pub keys: Option<String>,
+    pub keys: Option<Cow<'a, str>>,
     /// The broker's address.
-    pub store_host: Option<String>,
+    pub store_host: Option<Cow<'a, str>>,
     /// Bytes of the body as sent: compressed, where it was.
     pub body_len: i32,
     /// Milliseconds that the send took.
@@ -55,53 +56,53 @@ pub struct PublishTrace {
     /// What kind of message it was.
     pub kind: TraceKind,
     /// The broker's id of the message.
-    pub offset_message_id: Option<String>,
+    pub offset_message_id: Option<Cow<'a, str>>,
     /// Whether the message was stored.
     pub success: bool,
 }
 
 /// A transaction that was ended: 13 fields on the wire, the first being `EndTransaction`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct EndTransactionTrace {
+pub struct EndTransactionTrace<'a> {
     /// When, milliseconds since 1970.
     pub timestamp: i64,
     /// The broker's region, or [`DEFAULT_REGION`].
-    pub region: Option<String>,
+    pub region: Option<Cow<'a, str>>,
     /// The producer group, without namespace.
-    pub group: String,
+    pub group: Cow<'a, str>,
     /// The topic, without namespace.
-    pub topic: String,
+    pub topic: Cow<'a, str>,
     /// The unique id.
-    pub message_id: Option<String>,
+    pub message_id: Option<Cow<'a, str>>,
     /// The tag.
-    pub tags: Option<String>,
+    pub tags: Option<Cow<'a, str>>,
     /// The keys, joined by spaces.
-    pub keys: Option<String>,
+    pub keys: Option<Cow<'a, str>>,
     /// The broker's address.
-    pub store_host: Option<String>,
+    pub store_host: Option<Cow<'a, str>>,
     /// What kind of message it was: [`TraceKind::TransactionCommit`].
     pub kind: TraceKind,
     /// The transaction.
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<Cow<'a, str>>,
     /// `COMMIT_MESSAGE`, `ROLLBACK_MESSAGE` or `UNKNOW`.
-    pub state: String,
+    pub state: Cow<'a, str>,
     /// Whether a check-back of the broker led to it.
     pub from_check: bool,
 }
 
 /// A delayed message that was recalled: 7 fields on the wire, the first being `Recall`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct RecallTrace {
+pub struct RecallTrace<'a> {
     /// When, milliseconds since 1970.
     pub timestamp: i64,
     /// The broker's region.
-    pub region: Option<String>,
+    pub region: Option<Cow<'a, str>>,
     /// The producer group, without namespace.
-    pub group: String,
+    pub group: Cow<'a, str>,
     /// The topic, without namespace.
-    pub topic: String,
+    pub topic: Cow<'a, str>,
     /// The unique id of the recalled message.
-    pub message_id: Option<String>,
+    pub message_id: Option<Cow<'a, str>>,
     /// Whether the broker took the message back.
     pub success: bool,
 }
@@ -132,7 +133,7 @@ pub struct TraceSeparator {
     pub field: &'static str,
 }
 
-impl TraceRecord {
+impl TraceRecord<'_> {
     /// Appends the record.
     ///
     /// # Errors
@@ -187,7 +188,7 @@ struct FieldWriter<'a> {
 }
 
 impl FieldWriter<'_> {
-    fn publish(&mut self, trace: &PublishTrace) {
+    fn publish(&mut self, trace: &PublishTrace<'_>) {
         self.text("type", Some("Pub"));
         self.number(trace.timestamp);
         self.text("region", trace.region.as_deref());
@@ -204,7 +205,7 @@ impl FieldWriter<'_> {
         self.flag(trace.success);
     }
 
-    fn end_transaction(&mut self, trace: &EndTransactionTrace) {
+    fn end_transaction(&mut self, trace: &EndTransactionTrace<'_>) {
         self.text("type", Some("EndTransaction"));
         self.number(trace.timestamp);
         self.text("region", trace.region.as_deref());
@@ -220,7 +221,7 @@ impl FieldWriter<'_> {
         self.flag(trace.from_check);
     }
 
-    fn recall(&mut self, trace: &RecallTrace) {
+    fn recall(&mut self, trace: &RecallTrace<'_>) {
         self.text("type", Some("Recall"));
         self.number(trace.timestamp);
         self.text("region", trace.region.as_deref());

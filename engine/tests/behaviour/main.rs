@@ -20,6 +20,7 @@ mod requests;
 mod rig;
 mod sharing;
 mod timers;
+mod trace;
 mod transactions;
 mod tries;
 mod upkeep;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::str::Split;
 
 use thiserror::Error;
@@ -49,8 +50,8 @@ impl<'a> TraceRecords<'a> {
     }
 }
 
-impl Iterator for TraceRecords<'_> {
-    type Item = Result<TraceRecord, InvalidTrace>;
+impl<'a> Iterator for TraceRecords<'a> {
+    type Item = Result<TraceRecord<'a>, InvalidTrace>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let record = self.records.find(|record| !record.is_empty())?;
@@ -58,13 +59,13 @@ impl Iterator for TraceRecords<'_> {
     }
 }
 
-impl TraceRecord {
+impl<'a> TraceRecord<'a> {
     /// Reads one record, with or without its end.
     ///
     /// # Errors
     ///
     /// When it is none of the three kinds, or its fields are not those of its kind.
-    pub fn decode(record: &str) -> Result<Self, InvalidTrace> {
+    pub fn decode(record: &'a str) -> Result<Self, InvalidTrace> {
         let record = record.strip_suffix(RECORD_END).unwrap_or(record);
         let (kind, _) = record.split_once(FIELD_END).unwrap_or((record, ""));
         match kind {
@@ -103,7 +104,7 @@ impl<'a> FieldReader<'a> {
         Ok(Self { fields, index: 0 })
     }
 
-    fn publish(mut self) -> Result<PublishTrace, InvalidTrace> {
+    fn publish(mut self) -> Result<PublishTrace<'a>, InvalidTrace> {
         Ok(PublishTrace {
             timestamp: self.number()?,
             region: self.text(),
@@ -121,7 +122,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
-    fn end_transaction(mut self) -> Result<EndTransactionTrace, InvalidTrace> {
+    fn end_transaction(mut self) -> Result<EndTransactionTrace<'a>, InvalidTrace> {
         Ok(EndTransactionTrace {
             timestamp: self.number()?,
             region: self.text(),
@@ -138,7 +139,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
-    fn recall(mut self) -> Result<RecallTrace, InvalidTrace> {
+    fn recall(mut self) -> Result<RecallTrace<'a>, InvalidTrace> {
         Ok(RecallTrace {
             timestamp: self.number()?,
             region: self.text(),
@@ -154,13 +155,13 @@ impl<'a> FieldReader<'a> {
         self.fields.next().unwrap_or_default()
     }
 
-    fn required(&mut self) -> String {
-        self.next().to_owned()
+    fn required(&mut self) -> Cow<'a, str> {
+        Cow::Borrowed(self.next())
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<Cow<'a, str>> {
         let text = self.next();
-        (text != NULL).then(|| text.to_owned())
+        (text != NULL).then_some(Cow::Borrowed(text))
     }
 
     fn number<N: std::str::FromStr>(&mut self) -> Result<N, InvalidTrace> {

@@ -1,52 +1,52 @@
 use super::*;
 
-fn publish() -> TraceRecord {
+fn publish() -> TraceRecord<'static> {
     TraceRecord::Publish(PublishTrace {
         timestamp: 1_700_000_000_123,
-        region: Some("DefaultRegion".to_owned()),
-        group: "PID_golden".to_owned(),
-        topic: "TopicTest".to_owned(),
-        message_id: Some("7F000001000112345678010203040506".to_owned()),
+        region: Some("DefaultRegion".into()),
+        group: "PID_golden".into(),
+        topic: "TopicTest".into(),
+        message_id: Some("7F000001000112345678010203040506".into()),
         tags: None,
-        keys: Some("k1 k2".to_owned()),
-        store_host: Some("127.0.0.1:10911".to_owned()),
+        keys: Some("k1 k2".into()),
+        store_host: Some("127.0.0.1:10911".into()),
         body_len: 11,
         cost_ms: 3,
         kind: TraceKind::Delay,
-        offset_message_id: Some("7F00000100002A9F0000001CBE991A14".to_owned()),
+        offset_message_id: Some("7F00000100002A9F0000001CBE991A14".into()),
         success: true,
     })
 }
 
-fn end_transaction() -> TraceRecord {
+fn end_transaction() -> TraceRecord<'static> {
     TraceRecord::EndTransaction(EndTransactionTrace {
         timestamp: 5,
-        region: Some(DEFAULT_REGION.to_owned()),
-        group: "g".to_owned(),
-        topic: "t".to_owned(),
-        message_id: Some("m".to_owned()),
-        tags: Some(String::new()),
+        region: Some(DEFAULT_REGION.into()),
+        group: "g".into(),
+        topic: "t".into(),
+        message_id: Some("m".into()),
+        tags: Some("".into()),
         keys: None,
-        store_host: Some("h:1".to_owned()),
+        store_host: Some("h:1".into()),
         kind: TraceKind::TransactionCommit,
-        transaction_id: Some("tx".to_owned()),
-        state: "COMMIT_MESSAGE".to_owned(),
+        transaction_id: Some("tx".into()),
+        state: "COMMIT_MESSAGE".into(),
         from_check: false,
     })
 }
 
-fn recall() -> TraceRecord {
+fn recall() -> TraceRecord<'static> {
     TraceRecord::Recall(RecallTrace {
         timestamp: 5,
         region: None,
-        group: "g".to_owned(),
-        topic: "t".to_owned(),
-        message_id: Some("m".to_owned()),
+        group: "g".into(),
+        topic: "t".into(),
+        message_id: Some("m".into()),
         success: true,
     })
 }
 
-fn encoded(record: &TraceRecord) -> String {
+fn encoded(record: &TraceRecord<'_>) -> String {
     let mut out = String::new();
     record.encode(&mut out).unwrap();
     out
@@ -78,7 +78,7 @@ fn records_back_to_back_are_read_again() {
 fn a_text_with_a_separator_is_refused_and_nothing_is_written() {
     let mut record = recall();
     if let TraceRecord::Recall(trace) = &mut record {
-        trace.topic = "a\u{2}b".to_owned();
+        trace.topic = "a\u{2}b".into();
     }
     let mut out = "before".to_owned();
     assert_eq!(
@@ -111,14 +111,14 @@ fn what_is_no_record_is_refused_with_the_reason() {
         TraceRecord::decode(&good.replace("true", "yes")),
         Err(InvalidTrace::BadField {
             index: 13,
-            text: "yes".to_owned()
+            text: "yes".into()
         })
     );
     assert_eq!(
         TraceRecord::decode(&good.replace("\u{1}3\u{1}3\u{1}", "\u{1}3\u{1}9\u{1}")),
         Err(InvalidTrace::BadField {
             index: 11,
-            text: "9".to_owned()
+            text: "9".into()
         })
     );
 }
