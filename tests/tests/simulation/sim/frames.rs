@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rocketmq_engine::Frame;
 use rocketmq_engine::proto::header::SendMessageRequest;
 use rocketmq_engine::proto::{
@@ -18,6 +18,9 @@ pub(super) struct Seen {
 
 /// What a send says.
 pub(super) struct SendSeen {
+    pub(super) group: String,
+    pub(super) topic: String,
+    pub(super) body: Bytes,
     pub(super) broker: String,
     pub(super) queue_id: i32,
     pub(super) born_timestamp: i64,
@@ -54,6 +57,9 @@ pub(super) fn read(frame: &Frame) -> Result<Seen, String> {
         )?]
     };
     seen.send = Some(SendSeen {
+        group: header.producer_group.into_owned(),
+        topic: header.topic.into_owned(),
+        body: received.body(),
         broker: header.broker_name.unwrap_or_default().into_owned(),
         queue_id: header.queue_id,
         born_timestamp: header.born_timestamp,

@@ -43,6 +43,8 @@ pub(crate) struct Totals {
     pub(crate) unknown: u64,
     pub(crate) retries: u64,
     pub(crate) auto_batches: u64,
+    pub(crate) traced: u64,
+    pub(crate) trace_dropped: u64,
     pub(crate) late_replies: u64,
     pub(crate) lost: u64,
 }
@@ -140,6 +142,8 @@ impl Totals {
             unknown: stats.failed_unknown,
             retries: stats.retries,
             auto_batches: stats.auto_batches,
+            traced: stats.traced,
+            trace_dropped: stats.trace_dropped,
             late_replies: stats.late_replies,
             lost: stats.connections_lost,
         }
@@ -156,6 +160,8 @@ impl Totals {
         self.unknown += other.unknown;
         self.retries += other.retries;
         self.auto_batches += other.auto_batches;
+        self.traced += other.traced;
+        self.trace_dropped += other.trace_dropped;
         self.late_replies += other.late_replies;
         self.lost += other.lost;
     }

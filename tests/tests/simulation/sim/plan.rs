@@ -6,6 +6,7 @@ use std::time::Duration;
 use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
 use rocketmq_engine::{
     AttemptTimeout, AutoBatch, Config, Discovery, Endpoint, FaultTolerance, OnTimeout, Retry,
+    TraceConfig,
 };
 use rocketmq_testkit::Flavour;
 
@@ -189,6 +190,12 @@ fn draw_config(rng: &mut Rng, name_servers: usize) -> Config {
         linger: rng.pick(&[MS, 10 * MS, 300 * MS]),
         max_bytes: rng.pick(&[300, 2_000, 32 * 1024]),
         max_held_bytes: rng.pick(&[500, 32 * 1024 * 1024]),
+    });
+    config.trace = rng.chance(300).then(|| TraceConfig {
+        max_records: rng.pick(&[1, 5, 100]),
+        linger: rng.pick(&[10 * MS, 500 * MS]),
+        max_waiting: rng.pick(&[3, 20, 1_000]),
+        ..TraceConfig::default()
     });
     config.frame_limits = FrameLimits {
         max_frame_len: rng.pick(&[16 * 1024, 16 * 1024 * 1024]),

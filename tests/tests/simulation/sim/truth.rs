@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rocketmq_engine::proto::{RequestCode, StoredMessage, property};
+use rocketmq_engine::proto::trace::TraceRecords;
+use rocketmq_engine::proto::{RequestCode, StoredMessage, TraceRecord, names, property};
 use rocketmq_engine::{Certainty, Frame, Outcome, Retry, SendReceipt};
 
 use rocketmq_testkit::ServerNow;
 
 use super::book::{Carried, End, Expected, Place, Record, What};
-use super::frames;
+use super::frames::{self, SendSeen};
 use super::workload::STABLE;
 use super::world::World;
 
@@ -41,6 +42,9 @@ impl World {
         }
         if send.born_timestamp != self.unix_ms() as i64 {
             return Err(format!("a frame is born at {}", send.born_timestamp));
+        }
+        if send.topic == names::topic::TRACE_TOPIC {
+            return self.check_trace(&send);
         }
         self.book.turns += 1;
         let mut rest = &send.unique_keys[..];
@@ -81,6 +85,49 @@ impl World {
         Ok(())
     }
 
+    /// Trace messages tell of sends that were confirmed, and of nothing else.
+    fn check_trace(&self, send: &SendSeen) -> Result<(), String> {
+        if !send.group.starts_with("_INNER_TRACE_PRODUCER-simulated") {
+            return Err(format!("group {} sends a trace message", send.group));
+        }
+        let text = std::str::from_utf8(&send.body).map_err(|error| error.to_string())?;
+        for record in TraceRecords::new(text) {
+            let TraceRecord::Publish(publish) = record.map_err(|error| error.to_string())? else {
+                return Err("a trace record is of a kind that nothing here makes".to_owned());
+            };
+            let ids = publish.message_id.as_deref().unwrap_or_default();
+            for id in ids.split(',') {
+                let Some(index) = self.book.by_key.get(id) else {
+                    return Err(format!("{id} is traced, which nobody sent"));
+                };
+                let record = &self.book.records[*index];
+                // The engine may tell the trace a moment before the caller.
+                let fits = match &record.end {
+                    None => true,
+                    Some(End::Outcome(Outcome::Sent(_))) => record.topic == publish.topic,
+                    Some(_) => false,
+                };
+                if !fits {
+                    return Err(format!("{id} is traced: {publish:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every confirmed send was traced, or its record is counted as dropped.
+    fn check_traced(&self) -> Result<(), String> {
+        let stats = self.engine.stats();
+        let expected = match self.config.trace {
+            Some(_) => stats.sent,
+            None => 0,
+        };
+        if stats.traced + stats.trace_dropped != expected {
+            return Err(format!("{expected} sends were to be traced: {stats:?}"));
+        }
+        Ok(())
+    }
+
     /// The application closed the producer, and time enough has passed.
     pub(super) fn check_closed(&self) -> Result<(), String> {
         if !self.engine.is_closed() {
@@ -114,6 +161,7 @@ impl World {
         self.check_order()?;
         self.check_answers()?;
         self.check_told()?;
+        self.check_traced()?;
         let copies = self.copies();
         for key in copies.keys() {
             if !self.book.by_key.contains_key(key) {
@@ -129,7 +177,8 @@ impl World {
     fn copies(&self) -> BTreeMap<String, Vec<Copy>> {
         let mut copies: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
         for broker in self.cluster.brokers() {
-            for message in broker.messages() {
+            let messages = broker.messages().into_iter();
+            for message in messages.filter(|m| m.topic != names::topic::TRACE_TOPIC) {
                 let key = message.properties.get(property::UNIQ_KEY);
                 let key = key.unwrap_or_default().to_owned();
                 let broker = broker.config().name.clone();
