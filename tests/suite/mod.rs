@@ -56,6 +56,7 @@ pub(crate) mod sending;
 pub(crate) mod signed;
 pub(crate) mod timing;
 pub(crate) mod together;
+pub(crate) mod tracing;
 pub(crate) mod watching;
 
 pub(crate) use support::Servers;
@@ -200,6 +201,8 @@ macro_rules! suite_everywhere {
                     a_text_file_in_batches_comes_back_line_by_line;
                 gathering:
                     each_caller_gets_the_receipt_of_its_own_message;
+                tracing:
+                    what_was_sent_is_traced;
                 placing:
                     a_message_goes_to_the_queue_it_names,
                     a_key_picks_the_queue_that_java_picks,
@@ -397,6 +400,11 @@ macro_rules! suite_in_process {
                     the_last_producer_of_a_client_closes_its_connections,
                     a_group_has_one_producer_on_a_client,
                     a_producer_is_used_from_any_thread;
+                tracing:
+                    records_leave_by_themselves_after_the_linger,
+                    a_shutdown_takes_the_trace_along,
+                    records_without_room_are_dropped_and_counted,
+                    without_a_trace_topic_everything_else_works;
                 watching:
                     events_tell_what_happens,
                     events_that_nobody_takes_are_counted,
