@@ -87,14 +87,15 @@ impl World {
 
     /// Trace messages tell of sends that were confirmed, and of nothing else.
     fn check_trace(&self, send: &SendSeen) -> Result<(), String> {
-        if !send.group.starts_with("_INNER_TRACE_PRODUCER-simulated") {
-            return Err(format!("group {} sends a trace message", send.group));
-        }
         let text = std::str::from_utf8(&send.body).map_err(|error| error.to_string())?;
         for record in TraceRecords::new(text) {
             let TraceRecord::Publish(publish) = record.map_err(|error| error.to_string())? else {
                 return Err("a trace record is of a kind that nothing here makes".to_owned());
             };
+            let group = format!("_INNER_TRACE_PRODUCER-{}-PRODUCE-1", publish.group);
+            if send.group != group {
+                return Err(format!("{} traces a send of {}", send.group, publish.group));
+            }
             let ids = publish.message_id.as_deref().unwrap_or_default();
             for id in ids.split(',') {
                 let Some(index) = self.book.by_key.get(id) else {
