@@ -16,7 +16,7 @@ const OF_REGION: &str = "rmq_sys_TRACE_DATA_";
 /// over, and are sent beside everything else, without a permit, under a group and a timeout (5 s) of
 /// their own. `flush` and `shutdown` send what waits, and wait until it has arrived or failed. Failed
 /// sends, oneway sends, sends that their broker wants no trace of (`TRACE_ON=false`), and messages to
-/// the trace topic leave no record. Nothing ever waits for room for a record: one for which there is
+/// the trace topic leave no record; nor, as yet, do the ends of transactions and recalls. Nothing ever waits for room for a record: one for which there is
 /// none is dropped and counted in [`Stats::trace_dropped`](crate::Stats::trace_dropped).
 ///
 /// Trace messages are not compressed (Java compresses those from 4 KiB on).
@@ -32,9 +32,6 @@ pub struct TraceConfig {
     pub linger: Duration,
     /// The most records that wait or are on their way. Default 1024, as 4.9; 5.x has 2048.
     pub max_waiting: usize,
-    /// Whether recalls are traced too (`com.rocketmq.recall.default.trace.enable`, 5.3.2). Default
-    /// false.
-    pub recalls: bool,
 }
 
 /// The topic that trace records go to. It is in no namespace.
@@ -57,7 +54,6 @@ impl Default for TraceConfig {
             max_bytes: 128_000,
             linger: Duration::from_millis(500),
             max_waiting: 1024,
-            recalls: false,
         }
     }
 }
