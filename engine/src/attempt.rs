@@ -153,6 +153,10 @@ impl Engine {
         if let Some(attempt) = &send.attempt {
             send.failures.push(AttemptReport {
                 broker: attempt.broker.clone(),
+                mapped: attempt
+                    .address
+                    .as_ref()
+                    .and_then(|at| self.peers.mapped(at)),
                 address: attempt.address.clone(),
                 elapsed: now.mono.saturating_duration_since(attempt.began),
                 cause: failure,

@@ -6,9 +6,11 @@ use std::time::Duration;
 #[cfg(feature = "acl")]
 use rocketmq_proto::Credentials;
 use rocketmq_proto::{
-    Compression, FrameLimits, GroupName, LanguageCode, ResponseCode, SerializeType, topic, version,
+    Compression, FrameLimits, GroupName, LanguageCode, ResponseCode, SerializeType, TopicName,
+    topic, version,
 };
 
+use crate::address_map::AddressMap;
 use crate::auto_batch::AutoBatch;
 use crate::discovery::Discovery;
 use crate::fault::FaultTolerance;
@@ -127,6 +129,16 @@ pub struct Config {
     pub utc_offset_seconds: i32,
     /// SOCKS5 proxies (`socksProxyConfig`, 5.x); the first rule that matches counts. Default none.
     pub proxies: Vec<ProxyRule>,
+    /// Where servers are dialled whose advertised address cannot be reached from here. Default `None`;
+    /// Java has none.
+    pub address_map: Option<AddressMap>,
+    /// Whether sends and admin calls go to the VIP port, two below a broker's own
+    /// (`vipChannelEnabled`, C.6), at retries as well; to its own if that is 1 or 2. All else goes to
+    /// its own port. A VIP connection that stands gets heartbeats too. Default false.
+    pub vip_channel: bool,
+    /// Topics whose routes are asked for when the producer starts (`topics`, 5.2), so that the first
+    /// message needs not wait for it; in vain is no error. Default none: a start asks nothing.
+    pub topics: Vec<TopicName>,
     /// Who signs every request (`AclClientRPCHook`, PROTOCOL G.5). Default `None`: nobody. Signing
     /// reads every body once more, on the task or thread that writes. Feature `acl`.
     #[cfg(feature = "acl")]
@@ -262,6 +274,9 @@ impl Config {
             frame_limits: FrameLimits::default(),
             utc_offset_seconds: 0,
             proxies: Vec::new(),
+            address_map: None,
+            vip_channel: false,
+            topics: Vec::new(),
             #[cfg(feature = "acl")]
             credentials: None,
             namespace: None,
@@ -295,6 +310,9 @@ impl Config {
         }
         same!(
             name_servers,
+            discovery,
+            address_map,
+            vip_channel,
             client_id,
             language,
             version,

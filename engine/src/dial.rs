@@ -7,6 +7,8 @@ use std::io;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum DialError {
+    /// The closure of the [address map](crate::Config::address_map) panicked.
+    AddressMap,
     /// The operating system, or the name resolution, said no.
     Io(io::ErrorKind),
     /// The SOCKS5 proxy said no (PROTOCOL H.4).
@@ -73,6 +75,7 @@ impl DialError {
     /// The nearest of the standard kinds.
     pub const fn kind(self) -> io::ErrorKind {
         match self {
+            Self::AddressMap => io::ErrorKind::Other,
             Self::Io(kind) => kind,
             Self::Proxy(ProxyFailure::TimedOut) | Self::Tls(TlsFailure::TimedOut) => {
                 io::ErrorKind::TimedOut
@@ -110,6 +113,7 @@ impl From<&io::Error> for DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AddressMap => f.write_str("the closure of the address map panicked"),
             Self::Io(kind) => kind.fmt(f),
             Self::Proxy(failure) => failure.fmt(f),
             Self::Tls(failure) => failure.fmt(f),

@@ -10,15 +10,15 @@ use crate::discovery::{Discovery, read_answer};
 use crate::engine::{Engine, Timer, later};
 use crate::event::{DisconnectReason, Event};
 use crate::io::{CloseCause, CloseReason, ConnId, Now, Output};
-use crate::peer::{PeerId, Peers, Waiting};
+use crate::peer::{PeerId, Waiting};
 use crate::route::Lookup;
 
 /// Where name servers are asked for, and how that stands.
 #[derive(Debug)]
 pub(crate) struct Discoverer {
     settings: Discovery,
-    /// Not found by its address: nothing but this question may go there.
-    pub(crate) peer: PeerId,
+    /// Made with the first question, and not found by its address: nothing else may go there.
+    peer: Option<PeerId>,
     /// When it is asked again, or the end of the question that is under way; `None` before the first
     /// operation.
     pub(crate) timer: Option<Instant>,
@@ -40,12 +40,12 @@ struct Asking {
 
 impl Discoverer {
     /// Only when no name server is configured.
-    pub(crate) fn new(config: &Config, peers: &mut Peers) -> Option<Box<Self>> {
+    pub(crate) fn new(config: &Config) -> Option<Box<Self>> {
         let settings = config.discovery.clone()?;
         config.name_servers.is_empty().then(|| {
             Box::new(Self {
-                peer: peers.unlisted(settings.server()),
                 settings,
+                peer: None,
                 timer: None,
                 asking: None,
                 found: false,
@@ -66,7 +66,9 @@ impl Engine {
             return;
         };
         discovery.asking = Some(Asking::default());
-        let (peer, by) = (discovery.peer, later(now.mono, discovery.settings.timeout));
+        let by = later(now.mono, discovery.settings.timeout);
+        let (peers, server) = (&mut self.peers, discovery.settings.server());
+        let peer = *discovery.peer.get_or_insert_with(|| peers.unlisted(server));
         self.arm_discovery(by);
         match self.reach(now, peer) {
             Some(conn) => self.ask_discovery(now, conn),
@@ -94,7 +96,9 @@ impl Engine {
     }
 
     pub(crate) fn is_discovery_peer(&self, peer: PeerId) -> bool {
-        self.discovery.as_ref().is_some_and(|d| d.peer == peer)
+        self.discovery
+            .as_ref()
+            .is_some_and(|d| d.peer == Some(peer))
     }
 
     pub(crate) fn discovery_received(&mut self, now: Now, arrived: &mut BytesMut) {
@@ -162,7 +166,7 @@ impl Engine {
             return;
         };
         discovery.asking = None;
-        let peer = discovery.peer;
+        let Some(peer) = discovery.peer else { return };
         if let Some(peer) = self.peers.peers.get_mut(peer) {
             peer.waiting.clear();
         }
@@ -185,16 +189,24 @@ impl Engine {
         self.discovery_failed(now, why);
     }
 
-    /// Asks no more: the application has given a list, or the producer ends.
-    pub(crate) fn stop_discovery(&mut self, now: Now) {
+    /// Asks no more until there is work again.
+    pub(crate) fn pause_discovery(&mut self, now: Now) {
         self.end_discovery(now, CloseReason::Unused);
-        let Some(discovery) = self.discovery.take() else {
+        let Some(discovery) = &mut self.discovery else {
             return;
         };
-        if discovery.timer.is_some() {
+        if discovery.timer.take().is_some() {
             self.deadlines.cancel();
         }
-        self.forget_peer(now, discovery.peer);
+        if let Some(peer) = discovery.peer.take() {
+            self.forget_peer(now, peer);
+        }
+    }
+
+    /// Asks no more: the application has given a list.
+    pub(crate) fn stop_discovery(&mut self, now: Now) {
+        self.pause_discovery(now);
+        self.discovery = None;
     }
 
     /// How a question for a route stands or ended, for an error text.

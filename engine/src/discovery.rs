@@ -24,7 +24,7 @@ const MAX_HEADERS: usize = 64;
 /// answer within its own budget. A list that was found stays in use until another one is.
 ///
 /// The question goes over a connection like any other, through a proxy if a rule says so, but never
-/// encrypted. Redirections are
+/// encrypted, and not through the [address map](crate::Config::address_map). Redirections are
 /// not followed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

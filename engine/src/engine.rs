@@ -103,11 +103,10 @@ impl Engine {
     pub fn new(config: Arc<Config>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Rng::new(seed);
-        let mut peers = Peers::new();
         Ok(Self {
             ops: Slab::new(),
-            discovery: Discoverer::new(&config, &mut peers),
-            peers,
+            discovery: Discoverer::new(&config),
+            peers: Peers::new(),
             brokers: Brokers::default(),
             routes: Routes::new(config.name_servers.clone(), &mut rng),
             pending: Pending::default(),
@@ -177,6 +176,7 @@ impl Engine {
         match input {
             Input::Connected(conn) => self.connected(now, conn),
             Input::ConnectFailed(conn, kind) => self.connect_failed(now, conn, kind),
+            Input::Mapped(conn, to) => self.mapped(conn, to),
             Input::Received(conn, buffer) => self.received(now, conn, buffer),
             Input::Flushed(conn, seq) => self.flushed(now, conn, seq),
             Input::Offered(conn, seq) => self.offered(conn, seq),

@@ -12,6 +12,7 @@ use rocketmq_proto::{
 use crate::admin::InvalidRequest;
 use crate::denial::is_denial;
 use crate::dial::DialError;
+use crate::event::dialled_as;
 use crate::io::{CloseCause, CloseReason, Endpoint};
 use crate::receipt::SendStatus;
 
@@ -89,6 +90,8 @@ pub struct AttemptReport {
     pub broker: Arc<str>,
     /// Its address; `None` when the route gave none.
     pub address: Option<Endpoint>,
+    /// Where it was dialled, when the [address map](crate::Config::address_map) said so.
+    pub mapped: Option<Endpoint>,
     /// How long the try took.
     pub elapsed: Duration,
     /// How it ended.
@@ -424,7 +427,7 @@ impl fmt::Display for AttemptReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.broker)?;
         if let Some(address) = &self.address {
-            write!(f, " at {address}")?;
+            write!(f, " at {address}{}", dialled_as(&self.mapped))?;
         }
         write!(f, " after {:.1?}: {}", self.elapsed, self.cause)
     }

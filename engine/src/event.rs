@@ -39,11 +39,15 @@ pub enum Event {
     Connected {
         /// To this address.
         address: Endpoint,
+        /// Where it was dialled, when the [address map](crate::Config::address_map) said so.
+        mapped: Option<Endpoint>,
     },
     /// A dial failed; the next one follows after a pause, when there is need.
     ConnectFailed {
         /// To this address.
         address: Endpoint,
+        /// Where it was dialled, when the [address map](crate::Config::address_map) said so.
+        mapped: Option<Endpoint>,
         /// How.
         error: DialError,
     },
@@ -51,6 +55,8 @@ pub enum Event {
     Disconnected {
         /// To this address.
         address: Endpoint,
+        /// Where it was dialled, when the [address map](crate::Config::address_map) said so.
+        mapped: Option<Endpoint>,
         /// Why.
         reason: DisconnectReason,
     },
@@ -152,21 +158,32 @@ impl fmt::Display for Event {
                 f,
                 "a check-back of {address} for group `{group}` was dropped: {reason}"
             ),
-            Self::Connected { address } => write!(f, "connected to {address}"),
-            Self::ConnectFailed { address, error } => {
-                write!(f, "connecting to {address} failed: {error}")
+            Self::Connected { address, mapped } => {
+                write!(f, "connected to {address}{}", dialled_as(mapped))
+            }
+            Self::ConnectFailed {
+                address,
+                mapped,
+                error,
+            } => {
+                let mapped = dialled_as(mapped);
+                write!(f, "connecting to {address}{mapped} failed: {error}")
             }
             Self::Disconnected {
                 address,
+                mapped,
                 reason: DisconnectReason::Theirs(cause),
             } => {
-                write!(f, "disconnected from {address}: {cause}")
+                let mapped = dialled_as(mapped);
+                write!(f, "disconnected from {address}{mapped}: {cause}")
             }
             Self::Disconnected {
                 address,
+                mapped,
                 reason: DisconnectReason::Ours(why),
             } => {
-                write!(f, "closed the connection to {address}: {why}")
+                let mapped = dialled_as(mapped);
+                write!(f, "closed the connection to {address}{mapped}: {why}")
             }
             Self::DiscoveryFailed { url, error } => {
                 write!(f, "asking {url} for name servers failed: {error}")
@@ -213,4 +230,11 @@ impl fmt::Display for CheckDropped {
             Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
         }
     }
+}
+
+/// Where an address is reached, behind its name.
+pub(crate) fn dialled_as(mapped: &Option<Endpoint>) -> String {
+    mapped
+        .as_ref()
+        .map_or_else(String::new, |to| format!(" (dialled as {to})"))
 }

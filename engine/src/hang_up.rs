@@ -41,6 +41,7 @@ impl Engine {
             address = Some(peer.address.clone());
             let event = Event::Disconnected {
                 address: peer.address.clone(),
+                mapped: peer.mapped.clone(),
                 reason,
             };
             self.outputs.push_back(Output::Event(event));

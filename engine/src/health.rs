@@ -31,8 +31,9 @@ impl Engine {
     ) -> Option<usize> {
         let topic = self.routes.topics.get_mut(topic)?;
         let (peers, brokers) = (&self.peers, &mut self.brokers);
+        let vip = self.config.vip_channel;
         let is_sound = |broker: &Broker| {
-            let address = broker.address.as_ref();
+            let address = broker.send_address(vip);
             address.is_some_and(|address| !peers.is_doubtful(address))
         };
         let Some(settings) = &self.config.fault_tolerance else {

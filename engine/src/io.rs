@@ -111,6 +111,9 @@ pub enum Input<'a> {
     /// This frame could not be [sealed](Frame::seal) and is not written. Those behind it are. Said
     /// before an [`Input::Flushed`] for any of these.
     Unsealed(ConnId, FrameSeq, SealError),
+    /// The dial goes to this address: the [address map](crate::Config::address_map) says that the
+    /// advertised one is reached there. Said before [`Input::Connected`] or [`Input::ConnectFailed`].
+    Mapped(ConnId, Endpoint),
     /// All frames up to this one were handed to the socket whole.
     Flushed(ConnId, FrameSeq),
     /// The connection ended without our asking. Report [`Input::Flushed`] before it.
@@ -408,6 +411,14 @@ impl Endpoint {
         Self(address.to_string().into())
     }
 
+    /// Two ports below: the port that brokers keep for sends and admin calls (PROTOCOL C.6). `None`
+    /// for ports up to 2, below which there is none.
+    pub(crate) fn vip(&self) -> Option<Self> {
+        let port = self.port().checked_sub(2).filter(|port| *port > 0)?;
+        let (host, _) = self.0.rsplit_once(':')?;
+        Some(Self(format!("{host}:{port}").into()))
+    }
+
     /// The whole address.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -494,6 +505,18 @@ mod tests {
         assert_eq!(row("mq.example:80"), ("mq.example".into(), 80));
         assert_eq!(row("[::1]:10911"), ("::1".into(), 10911));
         assert_eq!(row("::1:10911"), ("::1".into(), 10911));
+    }
+
+    #[test]
+    fn the_vip_port_is_two_below_and_never_less_than_one() {
+        let vip = |text: &str| Endpoint::new(text).unwrap().vip();
+        let row = |text: &str| Some(Endpoint::new(text).unwrap());
+        assert_eq!(vip("b.example:10911"), row("b.example:10909"));
+        assert_eq!(vip("[::1]:10911"), row("[::1]:10909"));
+        assert_eq!(vip("::1:10911"), row("::1:10909"));
+        assert_eq!(vip("b:3"), row("b:1"));
+        assert_eq!(vip("b:2"), None);
+        assert_eq!(vip("b:1"), None);
     }
 
     #[test]

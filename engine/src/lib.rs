@@ -64,6 +64,7 @@
 //! "PROTOCOL" and "DESIGN" are `docs/protocol.md` and `docs/design.md` of the repository.
 #![deny(clippy::disallowed_methods)]
 
+mod address_map;
 mod admin;
 mod attempt;
 mod auto_batch;
@@ -124,6 +125,7 @@ mod trace;
 mod transaction;
 mod upkeep;
 
+pub use address_map::AddressMap;
 pub use admin::{
     AdminAnswer, AdminRequest, CreatedTopic, InvalidRequest, KeyQuery, MAX_QUESTIONS, NewTopic,
     QueryResult, Question,

@@ -11,7 +11,7 @@ use crate::dial::DialError;
 use crate::engine::{Engine, Timer, later};
 use crate::error::AttemptFailure;
 use crate::event::Event;
-use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome, Output};
+use crate::io::{CloseReason, ConnId, Endpoint, FrameSeq, Now, OpId, Outcome, Output};
 use crate::op::{Kind, Op, State};
 use crate::peer::{Conn, Link, PeerId, Waiting, back_off};
 
@@ -62,12 +62,23 @@ impl Engine {
             return;
         };
         peer.link = Link::Dialling(conn);
+        peer.mapped = None;
         self.outputs.push_back(Output::Connect {
             conn,
             to: peer.address.clone(),
             by,
             plain,
         });
+    }
+
+    /// The driver dials another address than the advertised one.
+    pub(crate) fn mapped(&mut self, conn: ConnId, to: Endpoint) {
+        let peer = self.peers.conns.get(conn).map(|link| link.peer);
+        if let Some(peer) = peer.and_then(|peer| self.peers.peers.get_mut(peer)) {
+            if peer.link == Link::Dialling(conn) {
+                peer.mapped = Some(to);
+            }
+        }
     }
 
     pub(crate) fn connected(&mut self, now: Now, conn: ConnId) {
@@ -87,6 +98,7 @@ impl Engine {
         let waiting = std::mem::take(&mut peer.waiting);
         let event = Event::Connected {
             address: peer.address.clone(),
+            mapped: peer.mapped.clone(),
         };
         self.outputs.push_back(Output::Event(event));
         self.arm_peer(id, None);
@@ -130,6 +142,7 @@ impl Engine {
         let waiting = std::mem::take(&mut peer.waiting);
         let event = Event::ConnectFailed {
             address: peer.address.clone(),
+            mapped: peer.mapped.clone(),
             error,
         };
         self.outputs.push_back(Output::Event(event));
@@ -154,7 +167,9 @@ impl Engine {
                     self.discovery_failed(now, format!("connecting failed: {error}"));
                 }
                 Waiting::Lookup(lookup) => {
-                    let why = format!("connecting failed: {error}");
+                    let to = self.peers.mapped(&address);
+                    let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+                    let why = format!("connecting{to} failed: {error}");
                     self.lookup_failed(now, lookup, &address, why);
                 }
                 Waiting::Op(op) => match self.ops.get(op).map(|op| &op.kind) {

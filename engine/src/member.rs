@@ -57,6 +57,7 @@ impl Engine {
         }
         let trace = config.trace.clone();
         let trace = trace.map(|settings| Box::new(Trace::new(settings, config.group.as_str())));
+        let topics = config.topics.clone();
         let producer = self.members.list.insert(Member {
             config,
             flushes: Flushes::default(),
@@ -66,6 +67,8 @@ impl Engine {
             forgotten: false,
         });
         self.introduce(now);
+        self.prefetch(now, &topics);
+        self.settle(now);
         Ok(producer)
     }
 

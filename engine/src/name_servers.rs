@@ -3,6 +3,8 @@
 
 use std::io::ErrorKind;
 
+use rocketmq_proto::TopicName;
+
 use crate::config::ConfigError;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -11,8 +13,7 @@ use crate::peer::{PeerId, Waiting};
 
 impl Engine {
     /// Replaces the list of name servers. Connections to those that are no longer listed are closed,
-    /// questions that were put to them go to the others. An equal list changes nothing, nor does any
-    /// list after a shutdown began. Discovery, if there was any, ends: this list counts from now on.
+    /// questions that were put to them go to the others. An equal list changes nothing. Discovery, if there was any, ends: this list counts from now on.
     ///
     /// # Errors
     /// The list is empty.
@@ -28,10 +29,8 @@ impl Engine {
                 bound: "must name at least one",
             });
         }
-        if !self.is_closing() {
-            self.stop_discovery(now);
-            self.replace_name_servers(now, servers);
-        }
+        self.stop_discovery(now);
+        self.replace_name_servers(now, servers);
         self.settle(now);
         Ok(())
     }
@@ -39,6 +38,26 @@ impl Engine {
     /// The name servers that are asked now, in the order of asking.
     pub fn name_servers(&self) -> &[Endpoint] {
         self.routes.name_servers()
+    }
+
+    /// Asks for the routes of these topics, if they are not known, and goes on without waiting.
+    pub(crate) fn prefetch(&mut self, now: Now, topics: &[TopicName]) {
+        if topics.is_empty() {
+            return;
+        }
+        self.start_upkeep(now);
+        for name in topics {
+            // A name that the namespace makes too long is refused when it is used.
+            let Ok(name) = self.config.wire_topic(name) else {
+                continue;
+            };
+            let id = self.routes.topic(&name, now.mono, &mut self.rng);
+            let topic = self.routes.topics.get(id);
+            if topic.is_some_and(|topic| topic.usable().is_none()) {
+                self.routes.polling.push_back(id);
+            }
+        }
+        self.poll_next(now);
     }
 
     pub(crate) fn replace_name_servers(&mut self, now: Now, servers: Vec<Endpoint>) {

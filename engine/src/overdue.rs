@@ -201,7 +201,7 @@ impl Engine {
             return false;
         };
         let is_up = |broker: &Broker| {
-            let address = broker.address.as_ref();
+            let address = broker.send_address(self.config.vip_channel);
             address.is_some_and(|address| !self.peers.is_doubtful(address))
         };
         let mut others = publish.brokers().iter().filter(|b| &*b.name != than);

@@ -25,6 +25,8 @@ id! {
 pub(crate) struct Peer {
     pub(crate) address: Endpoint,
     pub(crate) link: Link,
+    /// Where its last dial went, when the address map said so.
+    pub(crate) mapped: Option<Endpoint>,
     /// Who waits for the connection, in the order of asking.
     pub(crate) waiting: VecDeque<Waiting>,
     /// Failures since something last arrived from it.
@@ -130,6 +132,7 @@ impl Peers {
         self.peers.insert(Peer {
             address: address.clone(),
             link: Link::Idle,
+            mapped: None,
             waiting: VecDeque::new(),
             failures: 0,
             last_error: None,
@@ -166,6 +169,11 @@ impl Peers {
             .get(address)
             .and_then(|id| self.peers.get(*id));
         peer.is_some_and(|peer| peer.failures > 0)
+    }
+
+    /// Where the server at this address is dialled, when that is elsewhere.
+    pub(crate) fn mapped(&self, address: &Endpoint) -> Option<Endpoint> {
+        self.peers.get(self.known(address)?)?.mapped.clone()
     }
 
     pub(crate) fn address_of(&self, conn: ConnId) -> Option<&Endpoint> {

@@ -29,6 +29,17 @@ pub(crate) struct Broker {
     /// The master's address. `None` only for brokers that an order configuration names and the
     /// route does not: sending to them must fail, never go elsewhere (PROTOCOL I 2).
     pub(crate) address: Option<Endpoint>,
+    /// Its VIP port, if it can have one (C.6).
+    vip: Option<Endpoint>,
+}
+
+impl Broker {
+    /// Where sends and admin calls go: the VIP port if that is wanted. Heartbeats and ends of
+    /// transactions go to the master's own (C.6).
+    pub(crate) fn send_address(&self, vip: bool) -> Option<&Endpoint> {
+        let vip = self.vip.as_ref().filter(|_| vip);
+        vip.or(self.address.as_ref())
+    }
 }
 
 impl Publish {
@@ -51,6 +62,7 @@ impl Publish {
                 let address = masters.get(name).cloned();
                 publish.brokers.push(Broker {
                     name: name.into(),
+                    vip: address.as_ref().and_then(Endpoint::vip),
                     address,
                 });
                 publish.brokers.len() - 1

@@ -107,7 +107,7 @@ impl Engine {
                     broker: queue.broker.clone(),
                     address: publish
                         .broker_named(&queue.broker)
-                        .and_then(|broker| broker.address.clone()),
+                        .and_then(|broker| broker.send_address(self.config.vip_channel).cloned()),
                     queue_id: queue.id,
                     began: now.mono,
                 };
@@ -144,7 +144,7 @@ impl Engine {
         let broker = publish.broker_of(index);
         let attempt = Attempt {
             broker: broker.name.clone(),
-            address: broker.address.clone(),
+            address: broker.send_address(self.config.vip_channel).cloned(),
             queue_id: publish.queues[index].id,
             began: now.mono,
         };

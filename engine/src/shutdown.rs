@@ -269,7 +269,7 @@ impl Engine {
                 self.deadlines.cancel();
             }
         }
-        self.stop_discovery(now);
+        self.pause_discovery(now);
         self.forget_lookups(now);
         self.stop_probes(now);
         for conn in self.peers.conns.keys() {

@@ -8,6 +8,7 @@ use rocketmq_proto::{InvalidMessage, TopicName};
 use crate::dial::DialError;
 use crate::engine::{Accepted, Engine, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
+use crate::event::dialled_as;
 use crate::io::{Endpoint, Now, OpId, Outcome, ProducerId};
 use crate::op::{Kind, Op, TopicOp, Want};
 use crate::peer::Waiting;
@@ -68,7 +69,7 @@ impl Engine {
         let addresses: Vec<_> = publish
             .brokers()
             .iter()
-            .filter_map(|broker| broker.address.clone())
+            .filter_map(|broker| broker.send_address(self.config.vip_channel).cloned())
             .collect();
         let mut dialling = 0;
         for address in &addresses {
@@ -101,8 +102,9 @@ impl Engine {
             return;
         }
         let topic = topic_op.topic.clone();
+        let mapped = dialled_as(&self.peers.mapped(address));
         let text = format!(
-            "no broker of topic {} can be reached; the last, {address}: {error}",
+            "no broker of topic {} can be reached; the last, {address}{mapped}: {error}",
             self.config.own_topic(&topic)
         );
         let error = SendError::new(SendErrorKind::Connection, Certainty::NotSent, text);

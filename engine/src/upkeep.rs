@@ -8,6 +8,7 @@ use crate::engine::{Engine, Timer, later};
 use crate::io::{CloseReason, ConnId, Endpoint, Now};
 use crate::peer::{Link, PeerId};
 use crate::pending::Waiter;
+use crate::publish::Broker;
 
 /// Route questions of one poll that are under way at once.
 const POLL_WIDTH: usize = 16;
@@ -67,8 +68,12 @@ impl Engine {
     pub(crate) fn heartbeat_due(&mut self, now: Now) {
         self.schedule_heartbeat(now);
         self.close_silent(now);
-        let masters = self.masters();
-        self.clean_offline(now, &masters);
+        let masters = self.masters(|broker| broker.address.as_ref());
+        let vips = match self.config.vip_channel {
+            true => self.masters(|broker| broker.send_address(true)),
+            false => Vec::new(),
+        };
+        self.clean_offline(now, &[masters.clone(), vips.clone()].concat());
         self.forget_brokers(now);
         for address in &masters {
             let peer_id = self.peers.at(address);
@@ -76,6 +81,15 @@ impl Engine {
                 peer.is_broker = true;
             }
             if let Some(conn) = self.reach(now, peer_id) {
+                self.send_heartbeat(now, conn);
+            }
+        }
+        // VIP connections that stand are kept alive too, or brokers close them after 120 s without
+        // a send; Java does not, and its next send then times out.
+        for address in vips.iter().filter(|address| !masters.contains(address)) {
+            let peer = self.peers.known(address);
+            let link = peer.and_then(|peer| self.peers.peers.get(peer));
+            if let Some(Link::Ready(conn)) = link.map(|peer| peer.link) {
                 self.send_heartbeat(now, conn);
             }
         }
@@ -124,15 +138,15 @@ impl Engine {
         }
     }
 
-    /// The master addresses of all routes in use, each once, in a stable order.
-    fn masters(&self) -> Vec<Endpoint> {
+    /// Such addresses of the masters of all routes in use, each once, in a stable order.
+    fn masters(&self, of: impl Fn(&Broker) -> Option<&Endpoint>) -> Vec<Endpoint> {
         let mut masters: Vec<_> = self
             .routes
             .topics
             .iter()
             .filter_map(|(_, topic)| topic.publish.as_ref())
             .flat_map(|publish| publish.brokers())
-            .filter_map(|broker| broker.address.clone())
+            .filter_map(|broker| of(broker).cloned())
             .collect();
         masters.sort_unstable();
         masters.dedup();

@@ -47,6 +47,7 @@ pub(crate) mod naming;
 pub(crate) mod placing;
 pub(crate) mod pressure;
 pub(crate) mod proxied;
+pub(crate) mod reaching;
 #[allow(dead_code, reason = "for targets beside real servers")]
 pub(crate) mod real;
 pub(crate) mod requesting;
@@ -372,6 +373,11 @@ macro_rules! suite_in_process {
                     a_reply_that_comes_before_the_confirmation_is_enough,
                     a_large_reply_travels_compressed_and_is_read_back_whole,
                     what_is_no_request_gets_no_reply;
+                reaching:
+                    servers_are_dialled_where_the_table_says,
+                    an_error_names_what_was_said_and_what_was_dialled,
+                    a_map_that_panics_is_an_error_that_says_so,
+                    sends_go_to_the_vip_port_and_heartbeats_do_not;
                 retrying:
                     each_retryable_code_leads_to_the_other_broker,
                     a_code_that_is_final_ends_it,

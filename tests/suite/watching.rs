@@ -25,7 +25,7 @@ pub(crate) fn events_tell_what_happens<H: Harness>() {
     producer.send(message("one")).unwrap();
     expect(
         &mut events,
-        |event| matches!(event, Event::Connected { address } if address.to_string() == name_server),
+        |event| matches!(event, Event::Connected { address, .. } if address.to_string() == name_server),
     );
     expect(
         &mut events,
@@ -33,11 +33,14 @@ pub(crate) fn events_tell_what_happens<H: Harness>() {
     );
     expect(
         &mut events,
-        |event| matches!(event, Event::Connected { address } if address.to_string() == broker),
+        |event| matches!(event, Event::Connected { address, .. } if address.to_string() == broker),
     );
     cluster.broker(0).stop();
     expect(&mut events, |event| {
-        let Event::Disconnected { address, reason } = event else {
+        let Event::Disconnected {
+            address, reason, ..
+        } = event
+        else {
             return false;
         };
         address.to_string() == broker && matches!(reason, DisconnectReason::Theirs(_))
@@ -50,7 +53,7 @@ pub(crate) fn events_tell_what_happens<H: Harness>() {
     cluster.broker(0).restart().unwrap();
     expect(
         &mut events,
-        |event| matches!(event, Event::Connected { address } if address.to_string() == broker),
+        |event| matches!(event, Event::Connected { address, .. } if address.to_string() == broker),
     );
     assert_eq!(events.lost(), 0);
 }

@@ -11,7 +11,7 @@ use crate::config::OnTimeout;
 use crate::dial::DialError;
 use crate::engine::{Engine, later};
 use crate::error::{AttemptFailure, SendError};
-use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
+use crate::io::{CloseReason, ConnId, Endpoint, FrameSeq, Now, OpId, Outcome};
 use crate::op::Kind;
 use crate::peer::{Link, PeerId, Waiting};
 use crate::pending::Waiter;
@@ -53,11 +53,18 @@ impl Engine {
             target.state = TargetState::Over;
             return;
         }
-        let peer = self.peers.at(&address);
+        let peer = self.admin_peer(&address, asks_name_servers);
         if is_master {
             self.note_master(now, peer);
         }
         self.admin_reach(now, id, index, peer);
+    }
+
+    /// Who is dialled: brokers at their VIP port, if that is wanted (PROTOCOL C.6).
+    fn admin_peer(&mut self, address: &Endpoint, is_name_server: bool) -> PeerId {
+        let vip = self.config.vip_channel && !is_name_server;
+        let vip = address.vip().filter(|_| vip);
+        self.peers.at(vip.as_ref().unwrap_or(address))
     }
 
     fn admin_reach(&mut self, now: Now, id: OpId, index: usize, peer: PeerId) {
@@ -133,9 +140,10 @@ impl Engine {
             // Not looked at: asked once more, on a new connection (E.13).
             let is_first = !std::mem::replace(&mut target.gone_away, true);
             let address = target.address.clone();
+            let asks_name_servers = admin.request.asks_name_servers();
             self.leave(now, conn);
             if let Some(address) = address.filter(|_| is_first) {
-                let peer = self.peers.at(&address);
+                let peer = self.admin_peer(&address, asks_name_servers);
                 self.admin_reach(now, id, index, peer);
                 return self.admin_step(now, id);
             }

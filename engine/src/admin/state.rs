@@ -196,6 +196,7 @@ impl Target {
         self.failure = Some(AttemptReport {
             broker: self.name.clone(),
             address: self.address.clone(),
+            mapped: None,
             elapsed: now.saturating_duration_since(self.began),
             cause,
         });

@@ -11,6 +11,7 @@ use super::socks::Socks;
 use super::state::Dial;
 use super::ticket::remember;
 use super::wire::Wire;
+use crate::address_map::MapPanicked;
 use crate::config::Config;
 use crate::dial::{DialError, ProxyFailure};
 use crate::io::{ConnId, Endpoint, Input, Now};
@@ -99,9 +100,19 @@ impl Drop for Supervisor {
 impl DialJob {
     fn new(hub: &Hub, dial: Dial) -> Result<Self, DialError> {
         let config = hub.client_config();
-        let target = dial.to;
+        let map = config.address_map.as_ref().filter(|_| !dial.plain);
+        let mapped = map.map(|map| map.map(&dial.to)).transpose();
+        let mapped = mapped.map_err(|MapPanicked| DialError::AddressMap)?;
+        let target = match mapped.flatten() {
+            Some(mapped) => {
+                let told = Input::Mapped(dial.conn, mapped.clone());
+                hub.input(Now::system(), told);
+                mapped
+            }
+            None => dial.to.clone(),
+        };
         let rule = config.proxies.iter().find(|rule| rule.matches(&target));
-        let wire = wire(config, &target, rule, dial.plain)?.map(Arc::new);
+        let wire = wire(config, &dial.to, &target, rule, dial.plain)?.map(Arc::new);
         let to = rule.map_or(target, |rule| rule.proxy().clone());
         Ok(Self {
             hub: hub.clone(),
@@ -146,9 +157,11 @@ impl DialJob {
     }
 }
 
-/// The layers of a connection to this server, if it is not a plain one.
+/// The layers of a connection to this server, if it is not a plain one. TLS expects the name that is
+/// advertised; a proxy is told where that is reached.
 fn wire(
     config: &Config,
+    advertised: &Endpoint,
     target: &Endpoint,
     rule: Option<&ProxyRule>,
     plain: bool,
@@ -162,14 +175,14 @@ fn wire(
             .tls
             .as_ref()
             .filter(|_| !plain)
-            .map(|tls| tls.connect(target).map_err(DialError::Tls));
+            .map(|tls| tls.connect(advertised).map_err(DialError::Tls));
         let tls = tls.transpose()?;
         let plain = socks.is_none() && tls.is_none();
         Ok((!plain).then(|| Wire::new(socks, tls)))
     }
     #[cfg(not(feature = "tls"))]
     {
-        let _ = (config, plain);
+        let _ = (config, advertised, plain);
         Ok(socks.map(|socks| Wire::new(Some(socks))))
     }
 }

@@ -16,6 +16,7 @@ mod name_servers;
 mod naming;
 mod others;
 mod pressure;
+mod reaching;
 mod requests;
 mod rig;
 mod sharing;

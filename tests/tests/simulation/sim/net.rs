@@ -96,7 +96,12 @@ impl World {
         plain: bool,
     ) -> Result<(), String> {
         let address = to.to_string();
-        let known = |port: &ServerPort| port.address.to_string() == address;
+        // A broker serves its VIP port as well (PROTOCOL C.6).
+        let vip = |port: &ServerPort| SocketAddr::new(port.address.ip(), port.address.port() - 2);
+        let is_vip = |port: &ServerPort| {
+            self.config.vip_channel && port.broker.is_some() && vip(port).to_string() == address
+        };
+        let known = |port: &ServerPort| port.address.to_string() == address || is_vip(port);
         let Some(server) = self.net.servers.iter().position(known) else {
             return Err(format!("{conn} is dialled to {to}, which is no server"));
         };
@@ -108,7 +113,7 @@ impl World {
         }
         let twice = self.net.conns.values().any(|wire| {
             let wire = &self.net.wires[wire];
-            wire.server == server && wire.phase == Phase::Dialling
+            wire.server == server && wire.phase == Phase::Dialling && !self.config.vip_channel
         });
         if twice {
             return Err(format!("{to} is dialled twice at once"));

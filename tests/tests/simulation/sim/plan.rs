@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType};
+use rocketmq_engine::proto::{FrameLimits, GroupName, SerializeType, TopicName};
 use rocketmq_engine::{
     AttemptTimeout, AutoBatch, Config, Discovery, Endpoint, FaultTolerance, OnTimeout, Retry,
     TraceConfig,
@@ -13,6 +13,7 @@ use rocketmq_testkit::Flavour;
 use super::discovery::URL;
 use super::dressed::{self, Diary};
 use super::rng::Rng;
+use super::workload::STABLE;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -103,6 +104,10 @@ impl Plan {
         let name_servers = rng.within(1, 3);
         let weather = Weather::draw(rng);
         let mut config = draw_config(rng, name_servers);
+        config.vip_channel = rng.chance(150);
+        if rng.chance(150) {
+            config.topics = vec![TopicName::new(STABLE).expect("a legal name")];
+        }
         let discovers = rng.chance(250);
         if discovers {
             config.name_servers.clear();

@@ -151,6 +151,8 @@ impl World {
 
     /// Lets everything happen, to the end.
     pub(super) fn run(&mut self) -> Result<(), String> {
+        // What the start itself led to.
+        self.drain()?;
         loop {
             self.steps += 1;
             if self.steps > MOST_STEPS {
