@@ -264,7 +264,11 @@ impl Engine {
 
     /// No check-back of this producer will come any more: whoever waits for one is to learn that.
     pub(crate) fn end_check_backs(&mut self, producer: ProducerId) {
-        if self.is_listening_for_checks(producer) {
+        let Some(member) = self.members.get_mut(producer) else {
+            return;
+        };
+        member.check_backs.close();
+        if member.check_backs.listened {
             self.outputs.push_back(Output::CheckBack);
         }
     }

@@ -35,12 +35,15 @@ impl Engine {
                 self.trace_send(now, &mut op, receipt);
             }
         }
+        let is_own = op.is_own();
         let spent = op.into_prepared();
-        self.outputs.push_back(Output::Complete {
-            op: id,
-            outcome,
-            spent,
-        });
+        if !is_own {
+            self.outputs.push_back(Output::Complete {
+                op: id,
+                outcome,
+                spent,
+            });
+        }
         if let Some((producer, epoch)) = epoch {
             self.leave_epoch(now, producer, epoch);
         }

@@ -151,6 +151,13 @@ impl Op {
         }
     }
 
+    /// Whether nobody accepted it: the answer to a check-back, of which the engine tells nobody when
+    /// it is over.
+    pub(crate) fn is_own(&self) -> bool {
+        let send = self.as_send();
+        send.is_some_and(|send| send.prepared.asked_on().is_some())
+    }
+
     pub(crate) fn into_prepared(self) -> Option<Box<Prepared>> {
         match self.kind {
             Kind::Send(send) => Some(send.prepared),

@@ -57,7 +57,9 @@ impl Engine {
     /// A permit was handed over to a send that waited.
     pub(crate) fn admitted(&mut self, now: Now, id: OpId) {
         self.set_state(id, State::Running);
-        self.outputs.push_back(Output::Admitted { op: id });
+        if !self.ops.get(id).is_some_and(Op::is_own) {
+            self.outputs.push_back(Output::Admitted { op: id });
+        }
         self.start(now, id);
     }
 

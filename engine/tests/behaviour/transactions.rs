@@ -500,6 +500,17 @@ fn at_a_shutdown_what_waits_is_dropped_and_nothing_hangs() {
     assert!(rig.try_frame(conns[0], END).is_none());
 }
 
+/// Found by the simulation, seed 5816.
+#[test]
+fn nothing_waits_after_an_abort() {
+    let (mut rig, conns) = listening();
+    check(&mut rig, conns[0], &header(7), half("ID", "group"));
+    let now = rig.now();
+    rig.engine.abort(now);
+    assert_eq!(rig.engine.stats().checks_waiting, 0);
+    assert!(rig.take_check().is_none());
+}
+
 const OFFSET_ID: &str = "0A00000100002A9F0000000000000400";
 
 /// One broker, somebody who takes checks.
