@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
 use rocketmq_engine::{
-    BrokerStats, ConfigError, CreatedTopic, Event, NewTopic, QueryResult, SendError,
-    ShutdownReport, Stats,
+    BrokerStats, ConfigError, CreatedTopic, Decision, Event, NewTopic, QueryResult, SendError,
+    SendReceipt, ShutdownReport, Stats, TransactionReceipt,
 };
 use rocketmq_proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 
@@ -166,6 +166,17 @@ impl<S: Spawn> suite::Admin for Producer<S> {
 
     fn recall(&self, topic: &str, handle: &str) -> Result<String, SendError> {
         self.call(self.inner.recall(topic, handle))
+    }
+}
+
+impl<S: Spawn> suite::Transact for Producer<S> {
+    fn transact(
+        &self,
+        message: Message,
+        local: impl FnOnce(&Message, &SendReceipt) -> Decision + Send + 'static,
+    ) -> Result<TransactionReceipt, SendError> {
+        let local = |message, receipt| async move { local(&message, &receipt) };
+        self.call(self.inner.send_in_transaction(message, local))
     }
 }
 

@@ -18,11 +18,12 @@
 //! (`tests/scripts/real-servers.sh`); all others bend and break the servers in process (`rocketmq_testkit`).
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_engine::{
-    BrokerStats, Config, ConfigError, CreatedTopic, Event, NewTopic, QueryResult, SendError,
-    SendReceipt, ShutdownReport, Stats,
+    BrokerStats, Config, ConfigError, CreatedTopic, Decision, Event, NewTopic, QueryResult,
+    SendError, SendReceipt, ShutdownReport, Stats, TransactionReceipt,
 };
 use rocketmq_proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 
@@ -58,6 +59,7 @@ pub(crate) mod signed;
 pub(crate) mod timing;
 pub(crate) mod together;
 pub(crate) mod tracing;
+pub(crate) mod transactions;
 pub(crate) mod watching;
 
 pub(crate) use support::Servers;
@@ -157,6 +159,29 @@ pub(crate) trait Producer: Admin + Clone + Send + 'static {
     fn events(&self) -> Self::Events;
     fn stats(&self) -> Stats;
     fn broker_stats(&self) -> Vec<BrokerStats>;
+}
+
+/// Answers the brokers' questions about half messages.
+pub(crate) type Listener = Arc<dyn Fn(StoredMessage) -> Decision + Send + Sync>;
+
+/// A runtime whose builders take a check-back listener.
+pub(crate) trait Transacts: Harness<Producer: Transact> {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String>;
+}
+
+/// A producer that can send in a transaction.
+pub(crate) trait Transact: Producer {
+    fn transact(
+        &self,
+        message: Message,
+        local: impl FnOnce(&Message, &SendReceipt) -> Decision + Send + 'static,
+    ) -> Result<TransactionReceipt, SendError>;
 }
 
 /// A send under way. Waiting for it needs no runtime: it must end when that is gone as well.
@@ -411,6 +436,17 @@ macro_rules! suite_in_process {
                     a_shutdown_takes_the_trace_along,
                     records_without_room_are_dropped_and_counted,
                     without_a_trace_topic_everything_else_works;
+                transactions:
+                    a_committed_message_is_delivered_and_a_rolled_back_one_is_not,
+                    the_local_transaction_sees_the_message_and_its_confirmation,
+                    what_is_left_unknown_is_settled_when_the_broker_asks,
+                    a_local_transaction_that_fails_or_panics_is_unknown,
+                    a_half_message_that_is_not_safe_is_rolled_back_unrun,
+                    without_a_listener_a_transaction_is_refused,
+                    a_listener_that_panics_is_asked_again,
+                    checks_come_while_the_local_transaction_runs,
+                    a_broker_killed_before_the_end_asks_when_it_is_back,
+                    after_a_shutdown_nobody_is_asked;
                 watching:
                     events_tell_what_happens,
                     events_that_nobody_takes_are_counted,

@@ -11,8 +11,8 @@ use async_std::task;
 use rocketmq_async_std::{Builder, Client, Config, Driver, Task};
 
 use crate::asynchronous::{Producer, Spawn};
-use crate::suite::Harness;
 use crate::suite::support::thread_waker;
+use crate::suite::{Harness, Listener, Transacts};
 
 /// Tasks on async-std's executor. It cannot be ended, but they can.
 #[derive(Default)]
@@ -46,12 +46,7 @@ impl Harness for AsyncStd {
         name_servers: &str,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self::Producer, String> {
-        let tasks = self.0.clone();
-        let spawner = move |work| tasks.lock().unwrap().push(task::spawn(work));
-        match builder(group, name_servers, change).start_with(spawner) {
-            Ok(producer) => Ok(Producer::new(&producer, OnAsyncStd)),
-            Err(error) => Err(error.to_string()),
-        }
+        self.started(builder(group, name_servers, change))
     }
 
     fn start_on_one_client(
@@ -65,6 +60,87 @@ impl Harness for AsyncStd {
     }
 
     fn abort(self) {}
+}
+
+impl AsyncStd {
+    fn started(&self, builder: Builder) -> Result<Producer<OnAsyncStd>, String> {
+        let tasks = self.0.clone();
+        let spawner = move |work| tasks.lock().unwrap().push(task::spawn(work));
+        match builder.start_with(spawner) {
+            Ok(producer) => Ok(Producer::new(&producer, OnAsyncStd)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Smol {
+    fn started(&self, builder: Builder) -> Result<Producer<OnSmol>, String> {
+        let executor = OnSmol(self.executor.clone());
+        let spawner = executor.clone();
+        match builder.start_with(move |task| spawner.spawn(task)) {
+            Ok(producer) => Ok(Producer::new(&producer, executor)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Bare {
+    fn started(&self, builder: Builder) -> Result<Producer<OnAsyncStd>, String> {
+        let (producer, driver) = builder.into_parts().map_err(|error| error.to_string())?;
+        let stop = self.stop.clone();
+        let thread = thread::spawn(move || drive(driver, &stop));
+        self.threads.lock().unwrap().push(thread);
+        // Callers are at home elsewhere.
+        Ok(Producer::new(&producer, OnAsyncStd))
+    }
+}
+
+impl Transacts for AsyncStd {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        self.started(listening(group, name_servers, listener, change))
+    }
+}
+
+impl Transacts for Smol {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        self.started(listening(group, name_servers, listener, change))
+    }
+}
+
+impl Transacts for Bare {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        self.started(listening(group, name_servers, listener, change))
+    }
+}
+
+fn listening(
+    group: &str,
+    name_servers: &str,
+    listener: Listener,
+    change: impl FnOnce(&mut Config),
+) -> Builder {
+    builder(group, name_servers, change).check_back(move |message| {
+        let listener = listener.clone();
+        async move { listener(message) }
+    })
 }
 
 impl Drop for AsyncStd {
@@ -100,15 +176,7 @@ impl Harness for Smol {
         name_servers: &str,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self::Producer, String> {
-        let executor = OnSmol(self.executor.clone());
-        let spawner = executor.clone();
-        let started = builder(group, name_servers, change).start_with(move |task| {
-            spawner.spawn(task);
-        });
-        match started {
-            Ok(producer) => Ok(Producer::new(&producer, executor)),
-            Err(error) => Err(error.to_string()),
-        }
+        self.started(builder(group, name_servers, change))
     }
 
     fn start_on_one_client(
@@ -151,13 +219,7 @@ impl Harness for Bare {
         name_servers: &str,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self::Producer, String> {
-        let parts = builder(group, name_servers, change).into_parts();
-        let (producer, driver) = parts.map_err(|error| error.to_string())?;
-        let stop = self.stop.clone();
-        let thread = thread::spawn(move || drive(driver, &stop));
-        self.threads.lock().unwrap().push(thread);
-        // Callers are at home elsewhere.
-        Ok(Producer::new(&producer, OnAsyncStd))
+        self.started(builder(group, name_servers, change))
     }
 
     fn start_on_one_client(

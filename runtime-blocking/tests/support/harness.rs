@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use rocketmq_blocking::proto::{Batch, ClusterInfo, Message, MessageQueue, StoredMessage};
 use rocketmq_blocking::{
-    BrokerStats, Config, ConfigError, CreatedTopic, Delivery, Event, NewTopic, QueryResult,
-    SendError, SendErrorKind, ShutdownReport, Stats, TryEnqueueError,
+    BrokerStats, Config, ConfigError, CreatedTopic, Decision, Delivery, Event, NewTopic,
+    QueryResult, SendError, SendErrorKind, SendReceipt, ShutdownReport, Stats, TransactionReceipt,
+    TryEnqueueError,
 };
 
 use crate::suite::support::eventually;
-use crate::suite::{self, Harness, Sent};
+use crate::suite::{self, Harness, Listener, Sent, Transacts};
 
 /// Small: a scenario starts a thousand.
 const STACK: usize = 128 * 1024;
@@ -61,6 +62,22 @@ impl Harness for Threads {
     }
 }
 
+impl Transacts for Threads {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        let builder = rocketmq_blocking::Producer::builder(group)
+            .name_servers([name_servers])
+            .config(change)
+            .check_back(move |message| listener(message));
+        self.started(builder)
+    }
+}
+
 impl Threads {
     fn started(&self, builder: rocketmq_blocking::Builder) -> Result<Producer, String> {
         let producer = Arc::new(builder.start().map_err(|error| error.to_string())?);
@@ -86,6 +103,16 @@ impl Producer {
             .stack_size(STACK)
             .spawn(sending)
             .unwrap()
+    }
+}
+
+impl suite::Transact for Producer {
+    fn transact(
+        &self,
+        message: Message,
+        local: impl FnOnce(&Message, &SendReceipt) -> Decision + Send + 'static,
+    ) -> Result<TransactionReceipt, SendError> {
+        self.0.send_in_transaction(message, local)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::asynchronous::{Producer, Spawn, begin, end};
-use crate::suite::Harness;
+use crate::suite::{Harness, Listener, Transacts};
 
 /// A runtime of one thread, which the test's thread is not.
 pub(crate) struct CurrentThread(Running);
@@ -32,7 +32,7 @@ impl Harness for CurrentThread {
         name_servers: &str,
         change: impl FnOnce(&mut Config),
     ) -> Result<Producer<OnTokio>, String> {
-        self.0.producer(group, name_servers, change)
+        self.0.start_producer(builder(group, name_servers, change))
     }
 
     fn start_on_one_client(
@@ -62,7 +62,7 @@ impl Harness for MultiThread {
         name_servers: &str,
         change: impl FnOnce(&mut Config),
     ) -> Result<Producer<OnTokio>, String> {
-        self.0.producer(group, name_servers, change)
+        self.0.start_producer(builder(group, name_servers, change))
     }
 
     fn start_on_one_client(
@@ -74,6 +74,54 @@ impl Harness for MultiThread {
     }
 
     fn abort(self) {}
+}
+
+impl Transacts for CurrentThread {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        self.0
+            .start_producer(listening(group, name_servers, listener, change))
+    }
+}
+
+impl Transacts for MultiThread {
+    fn start_transacting(
+        &self,
+        group: &str,
+        name_servers: &str,
+        listener: Listener,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self::Producer, String> {
+        self.0
+            .start_producer(listening(group, name_servers, listener, change))
+    }
+}
+
+fn builder(
+    group: &str,
+    name_servers: &str,
+    change: impl FnOnce(&mut Config),
+) -> rocketmq_tokio::Builder {
+    rocketmq_tokio::Producer::builder(group)
+        .name_servers([name_servers])
+        .config(change)
+}
+
+fn listening(
+    group: &str,
+    name_servers: &str,
+    listener: Listener,
+    change: impl FnOnce(&mut Config),
+) -> rocketmq_tokio::Builder {
+    builder(group, name_servers, change).check_back(move |message| {
+        let listener = listener.clone();
+        async move { listener(message) }
+    })
 }
 
 /// A runtime that lives on a thread of its own and dies with this.
@@ -99,15 +147,10 @@ impl Running {
         }
     }
 
-    fn producer(
+    fn start_producer(
         &self,
-        group: &str,
-        name_servers: &str,
-        change: impl FnOnce(&mut Config),
+        builder: rocketmq_tokio::Builder,
     ) -> Result<Producer<OnTokio>, String> {
-        let builder = rocketmq_tokio::Producer::builder(group)
-            .name_servers([name_servers])
-            .config(change);
         let spawner = OnTokio(self.handle.clone());
         match end(&begin(&spawner, builder.start())) {
             Ok(producer) => Ok(Producer::new(&producer, spawner)),
