@@ -34,6 +34,8 @@ pub(super) struct Record {
     pub(super) admitted: bool,
     /// Whether it may share a frame with others.
     pub(super) may_share: bool,
+    /// Whether it is a half message.
+    pub(super) half: bool,
     /// Connection, broker and queue of each frame that carried it.
     pub(super) carried: Vec<Carried>,
     pub(super) end: Option<End>,
@@ -42,6 +44,10 @@ pub(super) struct Record {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
     Admin,
+    /// A check-back that a listener works on.
+    Check,
+    /// The end of a transaction.
+    End,
     Flush,
     Oneway,
     Queues,
@@ -116,7 +122,10 @@ impl Book {
         let fits = matches!(
             (record.what, &outcome),
             (_, Outcome::Failed(_))
-                | (What::Flush | What::Oneway | What::Ready, Outcome::Done)
+                | (
+                    What::Check | What::End | What::Flush | What::Oneway | What::Ready,
+                    Outcome::Done
+                )
                 | (What::Admin, Outcome::Admin(_))
                 | (What::Queues, Outcome::Queues(_))
                 | (What::Send, Outcome::Sent(_))

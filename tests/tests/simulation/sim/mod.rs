@@ -13,6 +13,7 @@ mod questions;
 mod rng;
 mod trace;
 mod traffic;
+mod transactions;
 mod truth;
 mod upsets;
 mod wire;
@@ -46,6 +47,8 @@ pub(crate) struct Totals {
     pub(crate) traced: u64,
     pub(crate) trace_dropped: u64,
     pub(crate) late_replies: u64,
+    pub(crate) transactions_ended: u64,
+    pub(crate) checks: u64,
     pub(crate) lost: u64,
 }
 
@@ -145,6 +148,8 @@ impl Totals {
             traced: stats.traced,
             trace_dropped: stats.trace_dropped,
             late_replies: stats.late_replies,
+            transactions_ended: stats.transactions_ended,
+            checks: stats.checks,
             lost: stats.connections_lost,
         }
     }
@@ -163,6 +168,8 @@ impl Totals {
         self.traced += other.traced;
         self.trace_dropped += other.trace_dropped;
         self.late_replies += other.late_replies;
+        self.transactions_ended += other.transactions_ended;
+        self.checks += other.checks;
         self.lost += other.lost;
     }
 }

@@ -163,6 +163,8 @@ fn draw_config(rng: &mut Rng, name_servers: usize) -> Config {
     config.serialize_type = rng.pick(&[SerializeType::Json, SerializeType::Binary]);
     config.retry = rng.pick(&[Retry::AtLeastOnce, Retry::NotAfterWrite]);
     config.retries = rng.within(0, 4) as u32;
+    config.check_timeout = 400 * MS;
+    config.max_waiting_checks = 3;
     config.retry_other_broker_when_not_stored = rng.chance(300);
     config.attempt_timeout = rng.pick(&[
         AttemptTimeout::Split,

@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Close { conn } => self.end_at_server(conn.0),
             Action::Register(_) => {}

@@ -14,9 +14,9 @@ use super::workload::STABLE;
 use super::world::World;
 
 /// A message as a broker has it.
-struct Copy {
-    broker: String,
-    message: StoredMessage,
+pub(super) struct Copy {
+    pub(super) broker: String,
+    pub(super) message: StoredMessage,
 }
 
 impl World {
@@ -201,6 +201,10 @@ impl World {
             let key = &expected.unique_key;
             let copies = copies.get(key).map_or(&[][..], Vec::as_slice);
             let said = |why: String| format!("{key}: {why}");
+            if record.half {
+                self.check_half(record, copies).map_err(said)?;
+                continue;
+            }
             self.check_copies(record, expected, copies).map_err(said)?;
             match &record.end {
                 None => return Err(said("it never ended".to_owned())),

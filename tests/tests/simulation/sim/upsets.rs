@@ -39,7 +39,7 @@ impl World {
             return Ok(());
         }
         let server = self.rng.below(self.net.servers.len());
-        match self.rng.below(17) {
+        match self.rng.below(19) {
             0 | 1 => self.kill(server),
             2..6 => self.inject(server),
             6..8 => self.flap(),
@@ -61,6 +61,7 @@ impl World {
                 }
             }),
             15 => self.relist()?,
+            16 | 17 => self.ask_about_halves(),
             _ => self.each_wire_of(server, Self::break_wire),
         }
         Ok(())
@@ -271,7 +272,7 @@ impl World {
         }
     }
 
-    fn note(&self, text: impl FnOnce() -> String) {
+    pub(super) fn note(&self, text: impl FnOnce() -> String) {
         self.trace.line(self.now, || format!("* {}", text()));
     }
 }

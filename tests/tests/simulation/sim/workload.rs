@@ -41,6 +41,7 @@ impl World {
             12 | 97..100 => self.ask_admin()?,
             12..15 => self.send_invalid()?,
             15..24 => self.send_batch()?,
+            40..52 => self.send_half()?,
             24..40 if self.config.auto_batch.is_some() => self.send_several()?,
             _ => self.send_one()?,
         }
@@ -202,7 +203,7 @@ impl World {
         }
     }
 
-    fn record_of(&self, operation: &Operation) -> Record {
+    pub(super) fn record_of(&self, operation: &Operation) -> Record {
         let name_of_admin;
         let (what, name, by) = match operation {
             Operation::Admin { request, timeout } => {
@@ -219,9 +220,8 @@ impl World {
                 let by = *grace + GOODBYE + self.plan.lateness;
                 (What::Shutdown, "", Some(by))
             }
-            Operation::EndTransaction(_) | Operation::Oneway(_) | Operation::Send(_) => {
-                (What::Send, "", None)
-            }
+            Operation::EndTransaction(_) => (What::End, "", Some(self.config.send_timeout)),
+            Operation::Oneway(_) | Operation::Send(_) => (What::Send, "", None),
         };
         Record {
             producer: self.caller,
@@ -232,6 +232,7 @@ impl World {
             by: by.map(|by| self.now + by),
             admitted: false,
             may_share: false,
+            half: false,
             carried: Vec::new(),
             end: None,
         }
@@ -357,6 +358,7 @@ impl World {
             by: Some(self.now + timeout.unwrap_or(self.config.send_timeout)),
             admitted: false,
             may_share: may_share && !is_batch && !oneway,
+            half: false,
             carried: Vec::new(),
             end: None,
         };
@@ -396,7 +398,7 @@ impl World {
         }
     }
 
-    fn draw_body(&mut self) -> Bytes {
+    pub(super) fn draw_body(&mut self) -> Bytes {
         let length = match self.rng.below(40) {
             0..20 => self.rng.below(40),
             20..38 => self.rng.below(400),

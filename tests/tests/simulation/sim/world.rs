@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocketmq_engine::proto::{TopicName, UniqueIdSeed, UniqueIds, namespace};
-use rocketmq_engine::{Answer, Config, Engine, Input, Now, OpId, Operation, Output, ProducerId};
+use rocketmq_engine::{
+    Answer, Config, Engine, Input, Now, OpId, Operation, Output, ProducerId, SendReceipt,
+};
 use rocketmq_testkit::{Cluster, ClusterState};
 
 use super::book::Book;
@@ -15,6 +17,7 @@ use super::net::{Net, NetEvent};
 use super::plan::{Plan, Weather};
 use super::rng::Rng;
 use super::trace::Trace;
+use super::transactions::Ledger;
 use super::workload::STABLE;
 
 /// More happens in no world; if it does, something spins.
@@ -43,6 +46,8 @@ pub(super) struct World {
     pub(super) cluster: ClusterState,
     pub(super) net: Net,
     pub(super) book: Book,
+    /// What local transactions wrote down.
+    pub(super) ledger: Ledger,
     pub(super) weather: Weather,
     /// Since the beginning of the world, on the clock that never goes back.
     pub(super) now: Duration,
@@ -68,6 +73,12 @@ pub(super) enum Event {
     Answer(OpId, Answer),
     /// All that was broken is mended.
     Calm,
+    /// A check-back listener has decided.
+    Decide(OpId, String),
+    /// A local transaction is through.
+    Local(Box<SendReceipt>),
+    /// A check-back listener looks for work.
+    TakeCheck,
     /// The application calls.
     Call,
     /// The application shuts the producer down in the midst of things.
@@ -102,6 +113,8 @@ impl World {
             .configure_brokers(|broker| {
                 broker.seed = seed;
                 broker.request_log = 0;
+                broker.check_after_ms = 0;
+                broker.check_interval_ms = Some(u64::MAX);
             })
             .into_state();
         let config = Arc::new(plan.config.clone());
@@ -114,6 +127,7 @@ impl World {
         let producer = engine
             .join(start, config.clone())
             .expect("the first of its name");
+        engine.listen_for_checks(producer);
         let mut world = Self {
             net: Net::new(&cluster),
             ids: UniqueIds::new(UniqueIdSeed {
@@ -123,6 +137,7 @@ impl World {
                 utc_offset_seconds: 0,
             }),
             book: Book::default(),
+            ledger: Ledger::default(),
             weather: plan.weather,
             now: Duration::ZERO,
             skew: 0,
@@ -293,6 +308,12 @@ impl World {
                 Ok(())
             }
             Event::Calm => self.calm(),
+            Event::Decide(op, message_id) => {
+                self.decide(op, &message_id);
+                Ok(())
+            }
+            Event::Local(receipt) => self.local_over(&receipt),
+            Event::TakeCheck => self.take_check(),
             Event::Call => self.call(),
             Event::EarlyEnd => self.end_early(),
             Event::End => self.check_closed(),
@@ -342,9 +363,13 @@ impl World {
         match output {
             Output::Ask { op, ask } => self.asked(op, &ask),
             Output::Admitted { op } => self.book.admitted(op),
-            // Only for who listens.
-            Output::CheckBack => Err("a check-back for nobody".to_owned()),
+            Output::CheckBack => {
+                let after = self.rng.time(Duration::from_millis(100));
+                self.schedule(after, Event::TakeCheck);
+                Ok(())
+            }
             Output::Complete { op, outcome, .. } => {
+                self.half_stored(op, &outcome)?;
                 self.book.completed(op, outcome)?;
                 self.check_probes()
             }
