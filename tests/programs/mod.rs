@@ -18,6 +18,8 @@ use rocketmq_proto::{ResponseCode, StoredMessage};
 use rocketmq_testkit::{Cluster, Fault, FaultRule};
 use serde_json::Value;
 
+mod build;
+
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 pub(crate) const TOPIC: &str = "programs";
@@ -459,7 +461,7 @@ fn spawn(command: &mut Command) -> Result<Child> {
 /// runtimes than tokio have names of their own.
 pub(crate) fn program(name: &str) -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(build_programs);
+    let folder = FOLDER.get_or_init(build::programs);
     Command::new(match env!("CARGO_PKG_NAME") {
         "rocketmq-tokio" => folder.join(name),
         package => folder.join(format!(
@@ -467,37 +469,6 @@ pub(crate) fn program(name: &str) -> Command {
             package.trim_start_matches("rocketmq-")
         )),
     })
-}
-
-fn build_programs() -> PathBuf {
-    // TARGET/PROFILE/deps/programs-HASH is this program.
-    let this = std::env::current_exe().unwrap();
-    let folder = this.parent().and_then(Path::parent).unwrap();
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--examples",
-            "--profile",
-            profile,
-        ])
-        .args([
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-        ])
-        .arg("--target-dir")
-        .arg(folder.parent().unwrap())
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "the examples do not build"
-    );
-    folder.join("examples")
 }
 
 pub(crate) fn parse(lines: &str) -> Result<Vec<Value>> {

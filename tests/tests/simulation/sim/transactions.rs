@@ -20,6 +20,8 @@ pub(super) type Ledger = BTreeMap<String, TransactionState>;
 
 impl World {
     pub(super) fn send_half(&mut self) -> Result<(), String> {
+        // The listener is this one's.
+        self.caller = self.producer;
         let name = self.draw_topic();
         let number = self.book.records.len() as i32;
         let body = self.draw_body();
@@ -38,6 +40,7 @@ impl World {
             flag: 0,
         };
         let record = Record {
+            producer: self.caller,
             what: What::Send,
             topic: name.to_owned(),
             messages: vec![expected],
@@ -70,6 +73,7 @@ impl World {
 
     /// A local transaction is through.
     pub(super) fn local_over(&mut self, receipt: &SendReceipt) -> Result<(), String> {
+        self.caller = self.producer;
         let verdict = match receipt.status {
             SendStatus::SendOk => self
                 .rng
@@ -99,6 +103,7 @@ impl World {
 
     /// A listener takes the next question.
     pub(super) fn take_check(&mut self) -> Result<(), String> {
+        self.caller = self.producer;
         let now = self.moment();
         let Some(check) = self.engine.take_check(now, self.producer) else {
             return Ok(());
@@ -146,10 +151,8 @@ impl World {
     pub(super) fn check_half(&self, record: &Record, copies: &[Copy]) -> Result<(), String> {
         let expected = &record.messages[0];
         let verdict = self.ledger.get(&expected.unique_key);
-        for copy in copies
-            .iter()
-            .filter(|copy| copy.message.topic == record.topic)
-        {
+        let own_topic = self.wire(&record.topic);
+        for copy in copies.iter().filter(|copy| copy.message.topic == own_topic) {
             if verdict != Some(&TransactionState::Commit) {
                 return Err(format!("delivered though {verdict:?}"));
             }
