@@ -105,11 +105,13 @@ impl Engine {
             }
             Target::Hash(hash) => select::by_hash(*hash, publish.queues.len()),
             Target::Queue(queue) => {
+                // The end of a transaction goes to the broker's own port (PROTOCOL G.1, I 35).
+                let vip = self.config.vip_channel && send.prepared.end.is_none();
                 let attempt = Attempt {
                     broker: queue.broker.clone(),
                     address: publish
                         .broker_named(&queue.broker)
-                        .and_then(|broker| broker.send_address(self.config.vip_channel).cloned()),
+                        .and_then(|broker| broker.send_address(vip).cloned()),
                     queue_id: queue.id,
                     began: now.mono,
                 };

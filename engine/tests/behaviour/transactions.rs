@@ -17,7 +17,7 @@ use rocketmq_engine::{
     Outcome, SendErrorKind, SendReceipt, TransactionState,
 };
 
-use crate::rig::{Rig, Sent, message, route};
+use crate::rig::{NAME_SERVER, Rig, Sent, message, route};
 
 const END: RequestCode = RequestCode::END_TRANSACTION;
 
@@ -256,6 +256,26 @@ fn an_end_whose_broker_has_no_address_is_an_error_and_goes_nowhere() {
     let ends = rig.frames().filter(|frame| frame.command.code == END.0);
     assert_eq!(ends.count(), 0);
     assert!(rig.try_frame(conns[0], END).is_none());
+}
+
+/// PROTOCOL I 35: VIP for sends, the broker's own port for ends.
+#[test]
+fn an_end_goes_to_the_brokers_own_port_whatever_the_half_message_took() {
+    let mut rig = Rig::new(|config| config.vip_channel = true);
+    let op = rig.half(message("paid"));
+    let name_server = rig.connect(NAME_SERVER);
+    let question = rig.frame(name_server, RequestCode::GET_ROUTEINFO_BY_TOPIC);
+    let route = route(&["a"], 1).replace("a:1", "a:10911");
+    rig.answer_body(&question, ResponseCode::SUCCESS, route);
+    let vip = rig.connect("a:10909");
+    let half = rig.next_send().unwrap();
+    assert_eq!(half.conn, vip);
+    confirm(&mut rig, &half, OFFSET_ID, 17, "TX");
+    let receipt = rig.receipt(op);
+    rig.end(&receipt, TransactionState::Commit);
+    assert!(rig.try_frame(vip, END).is_none());
+    let own = rig.connect("a:10911");
+    rig.frame(own, END);
 }
 
 #[test]
