@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use rocketmq_engine::Config;
 use rocketmq_engine::driver::{Handle, Setup, asynchronous};
 
 use crate::builder::Builder;
@@ -19,6 +20,12 @@ impl Producer {
     /// started.
     pub fn builder(group: impl AsRef<str>) -> Builder {
         Builder::from(Setup::new(group.as_ref()))
+    }
+
+    /// Begins with settings that were put together or read before: see [`Config::from_url`],
+    /// [`Config::from_env`] and the feature `serde` of the engine.
+    pub fn from_config(config: Config) -> Builder {
+        Builder::from(Setup::from_config(config))
     }
 
     pub(crate) fn new(handle: Handle) -> Self {

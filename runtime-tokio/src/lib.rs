@@ -55,10 +55,11 @@ pub use rocketmq_engine::proto::{
     LanguageCode, Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{
-    AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty, CheckDropped, Config,
-    ConfigError, CreatedTopic, Decision, DialError, Endpoint, Event, FaultRules, FaultTolerance,
-    InvalidEndpoint, InvalidProxy, InvalidRequest, NewTopic, OnTimeout, ProxyFailure, ProxyRule,
-    QueryResult, Retry, SendError, SendErrorKind, SendReceipt, SendStatus, ShutdownReport, Stats,
+    AddressMap, AttemptFailure, AttemptReport, AttemptTimeout, BrokerStats, Certainty,
+    CheckDropped, Config, ConfigError, CreatedTopic, Decision, DialError, Discovery, Endpoint,
+    Event, FaultRules, FaultTolerance, InvalidDiscovery, InvalidEndpoint, InvalidProxy,
+    InvalidRequest, NewTopic, OnTimeout, ProxyFailure, ProxyRule, QueryResult, Retry, SendError,
+    SendErrorKind, SendReceipt, SendStatus, Setting, SettingError, ShutdownReport, Stats,
     TlsFailure, TransactionReceipt, TransactionState,
 };
 pub use rocketmq_engine::{

@@ -18,6 +18,7 @@ mod check_backs;
 mod client;
 mod clock;
 mod conn;
+mod env;
 mod events;
 mod handle;
 mod hub;

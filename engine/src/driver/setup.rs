@@ -54,6 +54,14 @@ impl Setup {
         }
     }
 
+    /// Begins with settings that were put together or read before.
+    pub fn from_config(config: Config) -> Self {
+        Self {
+            config: Ok(config),
+            client: None,
+        }
+    }
+
     /// Begins a client that producers will share.
     pub fn client() -> Self {
         Self::new(NO_GROUP)
