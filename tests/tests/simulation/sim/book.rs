@@ -17,6 +17,11 @@ pub(super) struct Book {
     pub(super) timed: BTreeSet<String>,
     /// How many sends of a producer were live when it was first told to end.
     live_at_end: BTreeMap<ProducerId, u64>,
+    /// Which request each correlation id was given to.
+    pub(super) asked: BTreeMap<String, String>,
+    /// Replies that brokers pushed, and those of which the engine said that they arrived.
+    pub(super) pushes: i32,
+    pub(super) pushes_taken: u64,
     /// Frames of sends so far.
     pub(super) turns: usize,
 }
@@ -52,6 +57,7 @@ pub(super) enum What {
     Oneway,
     Queues,
     Ready,
+    Request,
     Send,
     Shutdown,
 }
@@ -71,6 +77,8 @@ pub(super) enum Place {
     /// The index in the list of all queues, as Java computes it.
     Hash(i32),
     Queue(String, i32),
+    /// Wherever chance has it, at the first try.
+    Random,
     /// Wherever the closure, once asked, says.
     Select,
 }
@@ -128,6 +136,7 @@ impl Book {
                 )
                 | (What::Admin, Outcome::Admin(_))
                 | (What::Queues, Outcome::Queues(_))
+                | (What::Request, Outcome::Replied(_))
                 | (What::Send, Outcome::Sent(_))
                 | (What::Shutdown, Outcome::Shutdown(_))
         );
@@ -242,6 +251,6 @@ impl Book {
 
 impl Record {
     fn is_send(&self) -> bool {
-        matches!(self.what, What::Send | What::Oneway)
+        matches!(self.what, What::Oneway | What::Request | What::Send)
     }
 }

@@ -157,7 +157,7 @@ impl World {
         let told = diary.told.lock().expect("no panic");
         let mut expected = 0;
         for record in &self.book.records {
-            let is_send = matches!(record.what, What::Oneway | What::Send);
+            let is_send = matches!(record.what, What::Oneway | What::Request | What::Send);
             if !is_send || !matches!(record.end, Some(End::Outcome(_))) {
                 continue;
             }

@@ -13,6 +13,7 @@ use rocketmq_engine::proto::{
 pub(super) struct Seen {
     pub(super) code: i32,
     pub(super) flags: Flags,
+    pub(super) opaque: i32,
     pub(super) send: Option<SendSeen>,
 }
 
@@ -35,6 +36,7 @@ pub(super) fn read(frame: &Frame) -> Result<Seen, String> {
     let mut seen = Seen {
         code: command.code,
         flags: command.flags,
+        opaque: command.opaque,
         send: None,
     };
     let code = RequestCode(command.code);

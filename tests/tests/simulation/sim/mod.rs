@@ -1,6 +1,7 @@
 //! The simulation (DESIGN 10.3): the engine, the testkit's servers and a network that a seed decides,
 //! under a virtual clock. One seed is one world; the same seed is the same world, to the byte.
 
+mod asking;
 mod book;
 mod discovery;
 mod dressed;
@@ -42,6 +43,9 @@ pub(crate) struct Totals {
     pub(crate) not_sent: u64,
     pub(crate) rejected: u64,
     pub(crate) unknown: u64,
+    pub(crate) replied: u64,
+    pub(crate) unanswered: u64,
+    pub(crate) unmatched_replies: u64,
     pub(crate) retries: u64,
     pub(crate) auto_batches: u64,
     pub(crate) traced: u64,
@@ -143,6 +147,9 @@ impl Totals {
             not_sent: stats.failed_not_sent,
             rejected: stats.failed_rejected,
             unknown: stats.failed_unknown,
+            replied: stats.replied,
+            unanswered: stats.failed_stored,
+            unmatched_replies: stats.unmatched_replies,
             retries: stats.retries,
             auto_batches: stats.auto_batches,
             traced: stats.traced,
@@ -163,6 +170,9 @@ impl Totals {
         self.not_sent += other.not_sent;
         self.rejected += other.rejected;
         self.unknown += other.unknown;
+        self.replied += other.replied;
+        self.unanswered += other.unanswered;
+        self.unmatched_replies += other.unmatched_replies;
         self.retries += other.retries;
         self.auto_batches += other.auto_batches;
         self.traced += other.traced;

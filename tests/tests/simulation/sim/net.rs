@@ -198,7 +198,7 @@ impl World {
             NetEvent::ServerWrites(id, bytes) => self.server_writes(id, &bytes),
             NetEvent::Stale(conn, stale) => return self.stale(conn, stale),
             NetEvent::ToClient(id, bytes) => self.arrive_at_client(id, &bytes),
-            NetEvent::ToServer(id, bytes) => self.arrive_at_server(id, &bytes),
+            NetEvent::ToServer(id, bytes) => self.arrive_at_server(id, &bytes)?,
             NetEvent::Wrote(id, finished) => self.wrote(id, finished),
         }
         Ok(())

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use rocketmq_engine::Input;
 use rocketmq_testkit::{Action, PeerId, ServerNow};
 
+use super::asking::request_in;
 use super::net::NetEvent;
 use super::wire::Finished;
 use super::world::{Event, World};
@@ -111,31 +112,33 @@ impl World {
         is_news
     }
 
-    pub(super) fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) {
+    pub(super) fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) -> Result<(), String> {
         let now = ServerNow {
             unix_ms: self.unix_ms(),
         };
         let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
+            return Ok(());
         };
         if !wire.server_is_there || wire.is_silent {
-            return;
+            return Ok(());
         }
         let address = self.net.servers[wire.server].address;
         let peer = SocketAddr::from(([10, 0, 2, 1], 40_000 + (id % 20_000) as u16));
         wire.at_server.extend_from_slice(bytes);
         let server = wire.server;
         if self.is_discovery(server) {
-            return self.ask_discovery(id);
+            self.ask_discovery(id);
+            return Ok(());
         }
         let Some(wire) = self.net.wires.get_mut(&id) else {
-            return;
+            return Ok(());
         };
-        let mut actions = Vec::new();
+        let (mut actions, mut asked) = (Vec::new(), Vec::new());
         let whole = loop {
             match wire.decoder.next_frame(&mut wire.at_server) {
                 Ok(Some(frame)) => {
                     let conn = PeerId(id);
+                    asked.extend(request_in(&frame));
                     let cluster = &mut self.cluster;
                     cluster.on_frame(now, address, conn, peer, &frame, &mut actions);
                 }
@@ -143,12 +146,16 @@ impl World {
                 Err(_) => break false,
             }
         };
+        for asked in asked {
+            self.consume(id, &asked)?;
+        }
         for action in actions {
             self.act(action);
         }
         if !whole {
             self.end_at_server(id);
         }
+        Ok(())
     }
 
     pub(super) fn act(&mut self, action: Action) {

@@ -8,6 +8,7 @@ use rocketmq_engine::{Certainty, Frame, Outcome, Retry, SendReceipt};
 
 use rocketmq_testkit::ServerNow;
 
+use super::asking::check_reply;
 use super::book::{Carried, End, Expected, Place, Record, What};
 use super::frames::{self, SendSeen};
 use super::workload::STABLE;
@@ -35,6 +36,9 @@ impl World {
             if code != RequestCode::HEART_BEAT {
                 return Err(format!("the first frame to a broker is {code}"));
             }
+        }
+        if seen.flags.is_response() {
+            return self.note_push_answer(seen.code, seen.opaque);
         }
         let Some(send) = seen.send else { return Ok(()) };
         if broker.as_deref() != Some(send.broker.as_str()) {
@@ -105,7 +109,13 @@ impl World {
                 // The engine may tell the trace a moment before the caller.
                 let fits = match &record.end {
                     None => true,
-                    Some(End::Outcome(Outcome::Sent(_))) => record.topic == publish.topic,
+                    Some(End::Outcome(Outcome::Replied(_) | Outcome::Sent(_))) => {
+                        record.topic == publish.topic
+                    }
+                    // A request without a reply.
+                    Some(End::Outcome(Outcome::Failed(error))) => {
+                        error.certainty() == Certainty::Stored && record.topic == publish.topic
+                    }
                     Some(_) => false,
                 };
                 if !fits {
@@ -119,12 +129,14 @@ impl World {
     /// Every confirmed send was traced, or its record is counted as dropped.
     fn check_traced(&self) -> Result<(), String> {
         let stats = self.engine.stats();
+        // A request is traced when it is confirmed, which its reply may have overtaken.
+        let confirmed = stats.sent - stats.replied + stats.failed_stored;
         let expected = match self.config.trace {
-            Some(_) => stats.sent,
-            None => 0,
+            Some(_) => confirmed..=confirmed + stats.replied,
+            None => 0..=0,
         };
-        if stats.traced + stats.trace_dropped != expected {
-            return Err(format!("{expected} sends were to be traced: {stats:?}"));
+        if !expected.contains(&(stats.traced + stats.trace_dropped)) {
+            return Err(format!("{expected:?} sends were to be traced: {stats:?}"));
         }
         Ok(())
     }
@@ -163,6 +175,7 @@ impl World {
         self.check_answers()?;
         self.check_told()?;
         self.check_traced()?;
+        self.check_pushes()?;
         let copies = self.copies();
         for key in copies.keys() {
             if !self.book.by_key.contains_key(key) {
@@ -215,10 +228,25 @@ impl World {
                     check_receipt(record, place, receipt, copies).map_err(said)?;
                 }
                 Some(End::Outcome(Outcome::Failed(error)))
-                    if error.certainty() != Certainty::Unknown && !copies.is_empty() =>
+                    if matches!(error.certainty(), Certainty::NotSent | Certainty::Rejected)
+                        && !copies.is_empty() =>
                 {
                     let text = format!("{}, but it is stored: {error:?}", error.certainty());
                     return Err(said(text));
+                }
+                Some(End::Outcome(Outcome::Replied(reply))) => {
+                    let id = reply.properties.get(property::CORRELATION_ID);
+                    let asked = self.book.asked.get(id.unwrap_or_default());
+                    check_reply(reply, asked, key).map_err(said)?;
+                    if copies.is_empty() {
+                        return Err(said("replied to, but it is not stored".to_owned()));
+                    }
+                }
+                Some(End::Outcome(Outcome::Failed(error)))
+                    if error.certainty() == Certainty::Stored
+                        && (copies.is_empty() || record.what != What::Request) =>
+                {
+                    return Err(said(format!("said to be stored: {error:?}")));
                 }
                 Some(End::Abandoned | End::Outcome(_) | End::Refused) => {}
             }
@@ -288,7 +316,7 @@ impl World {
                 (broker.config().name.clone(), index % queues)
             }
             Place::Hash(_) => return Ok(()),
-            Place::Select => match record.carried.first() {
+            Place::Random | Place::Select => match record.carried.first() {
                 Some(first) if record.topic == STABLE && !self.routes_shaken => {
                     (first.broker.clone(), first.queue_id)
                 }

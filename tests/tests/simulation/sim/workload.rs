@@ -41,6 +41,7 @@ impl World {
             12 | 97..100 => self.ask_admin()?,
             12..15 => self.send_invalid()?,
             15..24 => self.send_batch()?,
+            52..60 => self.send_request()?,
             40..52 => self.send_half()?,
             24..40 if self.config.auto_batch.is_some() => self.send_several()?,
             _ => self.send_one()?,
@@ -263,6 +264,10 @@ impl World {
                 place = Place::Select;
                 message = message.select(|_, _| None);
             }
+            5 => {
+                place = Place::Random;
+                message = message.at_random();
+            }
             _ => {}
         }
         if self.plan.flavour == Flavour::V4_9 && self.rng.chance(40) {
@@ -432,7 +437,7 @@ impl World {
     }
 }
 
-fn expected(message: &Message) -> Expected {
+pub(super) fn expected(message: &Message) -> Expected {
     let text = |name| {
         message
             .properties()

@@ -11,6 +11,7 @@ use rocketmq_engine::{
 };
 use rocketmq_testkit::{Cluster, ClusterState};
 
+use super::asking::Asked;
 use super::book::Book;
 use super::dressed;
 use super::net::{Net, NetEvent};
@@ -90,6 +91,8 @@ pub(super) enum Event {
     Net(NetEvent),
     /// A send that must succeed.
     Probe,
+    /// A consumer's reply reaches a broker.
+    Reply(Asked),
     Revive(usize),
     Shutdown,
     /// A tick that nobody asked for.
@@ -321,6 +324,7 @@ impl World {
             Event::FellowLeaves => self.fellow_leaves(),
             Event::Net(event) => self.net_event(event),
             Event::Probe => self.probe(),
+            Event::Reply(asked) => self.push_reply(&asked),
             Event::Revive(server) => {
                 self.revive(server);
                 Ok(())
