@@ -97,6 +97,11 @@ impl Engine {
         }
         let code = ResponseCode(answer.code);
         let Some(status) = SendStatus::of(code) else {
+            if code == ResponseCode::NOT_LEADER_FOR_QUEUE
+                && !std::mem::replace(&mut send.moved, true)
+            {
+                return self.follow_queue(now, id);
+            }
             if code == ResponseCode::GO_AWAY {
                 let first = !std::mem::replace(&mut send.gone_away, true);
                 self.leave(now, conn);
@@ -205,7 +210,9 @@ impl Engine {
 fn is_route_suspect(failure: &AttemptFailure) -> bool {
     match failure {
         AttemptFailure::Answered { code, .. } => {
-            *code == ResponseCode::TOPIC_NOT_EXIST || *code == ResponseCode::NO_PERMISSION
+            *code == ResponseCode::TOPIC_NOT_EXIST
+                || *code == ResponseCode::NO_PERMISSION
+                || *code == ResponseCode::NOT_LEADER_FOR_QUEUE
         }
         AttemptFailure::BadAnswer(_)
         | AttemptFailure::NotStoredOk(_)

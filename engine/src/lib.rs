@@ -123,6 +123,7 @@ mod settings_serde;
 mod settings_url;
 mod shutdown;
 mod slab;
+mod static_topic;
 mod stats;
 mod timer;
 mod topic_op;

@@ -73,6 +73,8 @@ pub(crate) struct Send {
     pub(crate) chosen: Option<usize>,
     /// Whether GO_AWAY was answered once already in this try (E.13).
     pub(crate) gone_away: bool,
+    /// Whether a broker said once already that the queue is held by another (C.7).
+    pub(crate) moved: bool,
     pub(crate) failures: Vec<AttemptReport>,
     /// Tries that were given up and may yet be answered.
     pub(crate) earlier: Vec<Earlier>,
@@ -186,6 +188,7 @@ impl Send {
             attempt: None,
             chosen: None,
             gone_away: false,
+            moved: false,
             failures: Vec::new(),
             earlier: Vec::new(),
             fallback: None,

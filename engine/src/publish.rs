@@ -7,6 +7,7 @@ use rocketmq_proto::{MessageQueue, QueueData, TopicName, TopicRoute, perm};
 use rustc_hash::FxHashMap;
 
 use crate::io::Endpoint;
+use crate::static_topic;
 
 /// More queues than any cluster has; what a broken name server claims beyond it is ignored.
 const MAX_QUEUES: usize = 1 << 16;
@@ -26,8 +27,8 @@ pub(crate) struct Publish {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Broker {
     pub(crate) name: Arc<str>,
-    /// The master's address. `None` only for brokers that an order configuration names and the
-    /// route does not: sending to them must fail, never go elsewhere (PROTOCOL I 2).
+    /// The master's address. `None` only for brokers that an order configuration or a static topic
+    /// names and the route does not: sending to them must fail, never go elsewhere (PROTOCOL I 2).
     pub(crate) address: Option<Endpoint>,
     /// Its VIP port, if it can have one (C.6).
     vip: Option<Endpoint>,
@@ -43,8 +44,9 @@ impl Broker {
 }
 
 impl Publish {
-    /// The queues of a route: those of its order configuration, else those that can be written
-    /// to on a master. `at_most` clamps the queues of each broker, for the route of a default topic.
+    /// The queues of a route: those of its order configuration, else its logical ones, else those
+    /// that can be written to on a master. `at_most` clamps the queues of each broker, for the route
+    /// of a default topic.
     pub(crate) fn from_route(topic: &TopicName, route: &TopicRoute, at_most: Option<i32>) -> Self {
         let masters: BTreeMap<&str, Endpoint> = route
             .brokers
@@ -57,17 +59,28 @@ impl Publish {
         let mut publish = Self::default();
         let mut queues = Vec::new();
         let mut owners = FxHashMap::default();
-        for (name, count) in counts(route, &masters, at_most) {
-            let broker = *owners.entry(name).or_insert_with(|| {
+        let mut index_of = |brokers: &mut Vec<Broker>, name| {
+            *owners.entry(name).or_insert_with(|| {
                 let address = masters.get(name).cloned();
-                publish.brokers.push(Broker {
-                    name: name.into(),
+                brokers.push(Broker {
+                    name: Arc::from(name),
                     vip: address.as_ref().and_then(Endpoint::vip),
                     address,
                 });
-                publish.brokers.len() - 1
-            });
-            publish.add(topic, broker, count, &mut queues);
+                brokers.len() - 1
+            })
+        };
+        if at_most.is_none() && static_topic::is_static(route) {
+            for queue in static_topic::logical_queues(route, MAX_QUEUES) {
+                let holder = index_of(&mut publish.brokers, queue.holder);
+                queues.push(MessageQueue::new(topic.clone(), queue.broker, queue.id));
+                publish.owners.push(holder as u32);
+            }
+        } else {
+            for (name, count) in counts(route, &masters, at_most) {
+                let broker = index_of(&mut publish.brokers, name);
+                publish.add(topic, broker, count, &mut queues);
+            }
         }
         publish.queues = queues.into();
         publish
@@ -81,6 +94,16 @@ impl Publish {
     pub(crate) fn queues_of(&self, broker: usize) -> impl Iterator<Item = usize> {
         let owners = self.owners.iter().enumerate();
         owners.filter_map(move |(queue, owner)| (*owner as usize == broker).then_some(queue))
+    }
+
+    /// The broker to send to for a queue: the one that it names, or that holds it at present.
+    pub(crate) fn holder_of(&self, queue: &MessageQueue) -> Option<&Broker> {
+        if !static_topic::is_mock(&queue.broker) {
+            return self.broker_named(&queue.broker);
+        }
+        let is_it = |known: &MessageQueue| known.id == queue.id && known.broker == queue.broker;
+        let index = self.queues.iter().position(is_it)?;
+        Some(self.broker_of(index))
     }
 
     pub(crate) fn broker_named(&self, name: &str) -> Option<&Broker> {
@@ -164,6 +187,38 @@ mod tests {
             .iter()
             .map(|queue| format!("{}:{}", queue.broker, queue.id))
             .collect()
+    }
+
+    /// The queues keep their own numbers and a broker's name that stands for whoever holds them.
+    #[test]
+    fn a_static_topic_has_its_logical_queues_whatever_the_brokers_permissions() {
+        let mapping = r#""topicQueueMappingByBroker":{
+            "a":{"bname":"a","currIdMap":{"1":0},"epoch":1,"totalQueues":3},
+            "b":{"bname":"b","currIdMap":{"0":5},"epoch":1,"totalQueues":3}},"queueDatas""#;
+        let text = route(&queue("a", 4, 2), "null").replace("\"queueDatas\"", mapping);
+        let logical = [
+            "__syslo__global__:0",
+            "__syslo__global__:1",
+            "__syslo__global__:2",
+        ];
+        assert_eq!(names(&text, None), logical);
+
+        let topic = TopicName::new("T").unwrap();
+        let route = TopicRoute::decode(text.as_bytes()).unwrap();
+        let publish = Publish::from_route(&topic, &route, None);
+        let held = |broker: &str, id| {
+            let queue = MessageQueue::new(topic.clone(), broker, id);
+            let holder = publish.holder_of(&queue)?;
+            Some((holder.name.to_string(), holder.address.is_some()))
+        };
+        assert_eq!(held("__syslo__global__", 0), Some(("b".into(), true)));
+        assert_eq!(held("__syslo__global__", 1), Some(("a".into(), true)));
+        let nobodys = Some(("__syslo__none__".into(), false));
+        assert_eq!(held("__syslo__global__", 2), nobodys);
+        assert_eq!(held("__syslo__global__", 3), None);
+        assert_eq!(held("a", 7), Some(("a".into(), true)), "by its real name");
+        let order = text.replace("\"orderTopicConf\":null", "\"orderTopicConf\":\"a:1\"");
+        assert_eq!(names(&order, None), ["a:0"], "rule 1 comes first");
     }
 
     fn route(queues: &str, order: &str) -> String {

@@ -107,11 +107,10 @@ impl Engine {
             Target::Queue(queue) => {
                 // The end of a transaction goes to the broker's own port (PROTOCOL G.1, I 35).
                 let vip = self.config.vip_channel && send.prepared.end.is_none();
+                let holder = publish.holder_of(queue);
                 let attempt = Attempt {
-                    broker: queue.broker.clone(),
-                    address: publish
-                        .broker_named(&queue.broker)
-                        .and_then(|broker| broker.send_address(vip).cloned()),
+                    broker: holder.map_or(&queue.broker, |broker| &broker.name).clone(),
+                    address: holder.and_then(|broker| broker.send_address(vip).cloned()),
                     queue_id: queue.id,
                     began: now.mono,
                 };

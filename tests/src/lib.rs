@@ -89,8 +89,8 @@
 //! # What it is not
 //!
 //! There are no consumers: pulling, viewing and querying work, so that a test can read back what was stored, but a pull
-//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, permission by topic,
-//! static topic or inner batch. Everything is bounded: connections, stored bytes, remembered
+//! is answered at once and not filtered, and no consumer offset is kept. There is no replication, permission by topic
+//! or inner batch. Everything is bounded: connections, stored bytes, remembered
 //! requests, topics and fault rules; each limit is named where it is set.
 
 #![forbid(unsafe_code)]
@@ -133,4 +133,4 @@ pub use state::ClusterState;
 pub use store::Keep;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError, TlsMode, TlsVersion};
-pub use topic::{Registration, TopicConfig};
+pub use topic::{LogicalQueues, Registration, TopicConfig};

@@ -6,7 +6,8 @@ use std::{
 };
 
 use rocketmq_proto::{
-    BrokerData, ClusterInfo, Frame, QueueData, RequestCode, ResponseCode, TopicList, TopicRoute,
+    BrokerData, ClusterInfo, Frame, QueueData, RequestCode, ResponseCode, TopicList,
+    TopicQueueMapping, TopicRoute,
     header::{GetKvConfigRequest, GetKvConfigResponse, GetRouteInfoRequest},
     perm,
 };
@@ -123,6 +124,17 @@ impl NameServer {
                 topic_sys_flag: config.sys_flag,
             });
             route.brokers.push(broker_data(broker));
+            if let Some(logical) = &config.logical {
+                let mapping = TopicQueueMapping {
+                    topic: topic.to_owned(),
+                    total_queues: logical.total,
+                    broker: broker.broker.clone(),
+                    epoch: logical.epoch,
+                    current_ids: logical.held.clone(),
+                    ..TopicQueueMapping::default()
+                };
+                route.mapping.insert(broker.broker.clone(), mapping);
+            }
         }
         if route.brokers.is_empty() {
             return None;

@@ -22,6 +22,8 @@ pub struct TopicConfig {
     pub sys_flag: i32,
     /// Whether messages of this topic are ordered over all its queues.
     pub order: bool,
+    /// Which logical queues the broker holds, when the topic is a static one of 5.x (PROTOCOL C.7).
+    pub logical: Option<LogicalQueues>,
     /// 5.x attributes, as `cleanup.policy` = `COMPACTION`.
     pub attributes: BTreeMap<String, String>,
 }
@@ -35,6 +37,7 @@ impl TopicConfig {
             perm: perm::READ | perm::WRITE,
             sys_flag: 0,
             order: false,
+            logical: None,
             attributes: BTreeMap::new(),
         }
     }
@@ -42,6 +45,20 @@ impl TopicConfig {
     /// The same with other permissions.
     pub fn perm(mut self, perm: i32) -> Self {
         self.perm = perm;
+        self
+    }
+
+    /// The same as part of a static topic of `total` logical queues, of which this broker holds some,
+    /// each as one of its own: pairs of logical and own queue. Of two brokers that claim a logical
+    /// queue the one with the higher `epoch` has it.
+    pub fn logical(
+        mut self,
+        total: i32,
+        epoch: i64,
+        held: impl IntoIterator<Item = (i32, i32)>,
+    ) -> Self {
+        let held = held.into_iter().collect();
+        self.logical = Some(LogicalQueues { total, epoch, held });
         self
     }
 
@@ -54,6 +71,18 @@ impl TopicConfig {
         let policy = self.attributes.get("cleanup.policy");
         policy.is_some_and(|policy| policy == "COMPACTION")
     }
+}
+
+/// What one broker holds of a static topic.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LogicalQueues {
+    /// Logical queues of the topic.
+    pub total: i32,
+    /// Grows with every change.
+    pub epoch: i64,
+    /// Logical queue to queue of this broker.
+    pub held: BTreeMap<i32, i32>,
 }
 
 /// The topics of one broker by name.

@@ -56,6 +56,7 @@ pub(crate) mod retrying;
 pub(crate) mod sending;
 #[cfg(feature = "acl")]
 pub(crate) mod signed;
+pub(crate) mod static_topics;
 pub(crate) mod timing;
 pub(crate) mod together;
 pub(crate) mod tracing;
@@ -377,7 +378,9 @@ macro_rules! suite_in_process {
                     a_message_that_panics_when_it_is_dropped_harms_no_other,
                     a_selector_that_chooses_nothing_is_an_error,
                     a_selector_that_chooses_what_does_not_exist_is_an_error,
-                    queues_take_turns;
+                    queues_take_turns,
+                    chance_reaches_every_queue_and_a_retry_stays_with_its_choice,
+                    a_topic_with_an_order_configuration_has_the_queues_it_says;
                 proxied:
                     every_connection_of_a_range_goes_through_the_proxy,
                     connections_outside_the_range_go_directly,
@@ -413,6 +416,10 @@ macro_rules! suite_in_process {
                     when_every_try_fails_the_error_lists_them,
                     stored_but_not_flushed_is_a_receipt_that_says_so,
                     stored_but_not_flushed_may_lead_to_the_other_broker;
+                static_topics:
+                    messages_go_to_the_logical_queues_of_a_static_topic,
+                    a_logical_queue_that_moves_is_followed,
+                    a_logical_queue_that_stays_refused_is_an_error;
                 timing:
                     a_silent_broker_is_given_up_at_the_deadline,
                     a_silent_broker_leaves_time_for_the_other_one,

@@ -1,11 +1,11 @@
 //! Which queue a message goes to (PROTOCOL F).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocketmq_engine::{Certainty, SendErrorKind};
-use rocketmq_proto::{Message, MessageQueue};
+use rocketmq_proto::{Message, MessageQueue, ResponseCode};
 use rocketmq_testkit::{Fault, FaultRule};
 
 use super::support::{
@@ -218,5 +218,53 @@ pub(crate) fn queues_take_turns<H: Harness>() {
         for queue in 0..4 {
             assert_eq!(broker.max_offset(TOPIC, queue), 10);
         }
+    }
+}
+
+pub(crate) fn chance_reaches_every_queue_and_a_retry_stays_with_its_choice<H: Harness>() {
+    let harness = H::new();
+    let cluster = cluster(2);
+    let producer = producer(&harness, &cluster);
+    let sent = producer.send_at_once((0..200).map(|_| message("x").at_random()).collect());
+    let queues: BTreeSet<_> = sent
+        .into_iter()
+        .map(|sent| {
+            let queue = sent.unwrap().queue;
+            (queue.broker, queue.id)
+        })
+        .collect();
+    assert_eq!(queues.len(), 8, "four on each of two brokers");
+    let refusal = Fault::Answer {
+        code: ResponseCode::SYSTEM_ERROR,
+        remark: None,
+    };
+    for broker in cluster.brokers() {
+        broker
+            .inject(FaultRule::new(refusal.clone()).sends().nth(1))
+            .unwrap();
+    }
+    let receipt = producer.send(message("again").at_random()).unwrap();
+    assert_eq!(
+        receipt.attempts, 2,
+        "the other broker would have refused it too"
+    );
+}
+
+pub(crate) fn a_topic_with_an_order_configuration_has_the_queues_it_says<H: Harness>() {
+    let harness = H::new();
+    let cluster = cluster(2);
+    let [first, second] = [0, 1].map(|at| cluster.broker(at).name().to_owned());
+    cluster.name_server(0).with(|server| {
+        server.order_messages(true);
+        let conf = format!("{second}:1;;junk;{first}:2;{first}:x");
+        server.put_kv("ORDER_TOPIC_CONFIG", TOPIC, conf);
+    });
+    let producer = producer(&harness, &cluster);
+    let queues = producer.publish_queues(TOPIC).unwrap();
+    let named: Vec<_> = queues.iter().map(|q| (&*q.broker, q.id)).collect();
+    assert_eq!(named, [(&*second, 0), (&first, 0), (&first, 1)]);
+    for queue in &queues {
+        let receipt = producer.send(message("x").to(queue.clone())).unwrap();
+        assert_eq!(receipt.queue, *queue);
     }
 }

@@ -12,7 +12,7 @@ use rocketmq_proto::{
     StoredMessage, SysFlag,
     header::{
         CreateTopicRequest, EndTransactionRequest, Fields, HeartbeatData, RecallMessageRequest,
-        UnregisterClientRequest,
+        SendMessageRequest, UnregisterClientRequest,
     },
 };
 use rocketmq_testkit::{
@@ -525,4 +525,25 @@ fn topics_are_created_by_request() {
             0
         );
     }
+}
+
+#[test]
+fn a_logical_queue_is_taken_by_its_holder_and_refused_by_others() {
+    let mut bench = Bench::new(Flavour::V5_3);
+    let config = TopicConfig::new(4).logical(2, 1, [(1, 3)]);
+    bench.broker.create_topic("static", config);
+    let mut to = |queue_id| {
+        let header = SendMessageRequest {
+            queue_id,
+            ..header("static")
+        };
+        bench.call(RequestCode::SEND_MESSAGE_V2, &header, b"x")
+    };
+    let taken = to(1);
+    assert_eq!((taken.code, field(&taken, "queueId")), (0, Some("1")));
+    let refused = to(0);
+    assert_eq!(code(&refused), ResponseCode::NOT_LEADER_FOR_QUEUE);
+    let text = "static-0 does not exit in request process of current broker broker-a";
+    assert_eq!(remark(&refused), text);
+    assert_eq!(bench.broker.stored("static")[0].queue_id, 3);
 }

@@ -20,6 +20,7 @@ mod reaching;
 mod requests;
 mod rig;
 mod sharing;
+mod static_topics;
 mod timers;
 mod trace;
 mod transactions;

@@ -60,11 +60,13 @@ impl Rejection {
 /// What later steps need to know of the topic.
 pub(super) struct Accepted {
     pub(super) queue_id: i32,
+    /// The queue that was asked for, of a static topic.
+    pub(super) logical_id: Option<i32>,
     pub(super) is_compacted: bool,
 }
 
 impl Broker {
-    /// Rows 1 to 7: the checks that sends and replies share. Creates the topic if it may.
+    /// Rows 0 to 7: the checks that sends and replies share. Creates the topic if it may.
     pub(super) fn check_send(
         &mut self,
         now: ServerNow,
@@ -72,6 +74,7 @@ impl Broker {
         header: &SendMessageRequest<'_>,
     ) -> Result<Accepted, Rejection> {
         let topic: &str = &header.topic;
+        let held = self.find_held(header)?;
         if now.unix_ms < self.config.accept_sends_from {
             let until = human_time(self.config.accept_sends_from);
             let text = format!("broker unable to service, until {until}");
@@ -98,6 +101,13 @@ impl Broker {
             return Err(self.unknown_topic(topic));
         };
         let is_compacted = config.is_compacted();
+        if let Some(queue_id) = held {
+            return Ok(Accepted {
+                queue_id,
+                logical_id: Some(header.queue_id),
+                is_compacted,
+            });
+        }
         if header.queue_id >= config.read_queues.max(config.write_queues) {
             let text = format!(
                 "request queueId[{}] is illegal, {} Producer: {}",
@@ -120,8 +130,28 @@ impl Broker {
         };
         Ok(Accepted {
             queue_id,
+            logical_id: None,
             is_compacted,
         })
+    }
+
+    /// Row 0: which of its own queues a logical one is, if the topic is static.
+    fn find_held(&self, header: &SendMessageRequest<'_>) -> Result<Option<i32>, Rejection> {
+        let config = self.topics.find(&header.topic);
+        let logical = config.and_then(|config| config.logical.as_ref());
+        let Some(logical) = logical.filter(|_| self.flavour() != Flavour::V4_9) else {
+            return Ok(None);
+        };
+        match logical.held.get(&header.queue_id) {
+            Some(queue_id) => Ok(Some(*queue_id)),
+            None => {
+                let text = format!(
+                    "{}-{} does not exit in request process of current broker {}",
+                    header.topic, header.queue_id, self.config.name
+                );
+                Err(Rejection::new(ResponseCode::NOT_LEADER_FOR_QUEUE, text))
+            }
+        }
     }
 
     /// PROTOCOL J.3.

@@ -45,7 +45,7 @@ const MAX_CREATED: usize = 10_000;
 ///
 /// Simplifications, all of them visible only to a consumer or an operator: a pull is answered at once, never held;
 /// subscriptions do not filter; expired producers are not disconnected, only left out of
-/// [`clients`](Self::clients); there are no inner batches and no static topics.
+/// [`clients`](Self::clients); there are no inner batches.
 #[derive(Debug)]
 pub struct Broker {
     config: BrokerConfig,

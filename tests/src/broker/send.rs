@@ -80,10 +80,13 @@ impl Broker {
     ) -> Result<Receipt, Rejection> {
         let accepted = self.check_send(now, request, header)?;
         // The header decides, not the code (PROTOCOL B.2).
-        if header.batch == Some(true) {
-            return self.take_batch(now, request, header, &accepted);
-        }
-        self.take_single(now, request, header, &accepted)
+        let mut receipt = if header.batch == Some(true) {
+            self.take_batch(now, request, header, &accepted)?
+        } else {
+            self.take_single(now, request, header, &accepted)?
+        };
+        receipt.queue_id = accepted.logical_id.unwrap_or(receipt.queue_id);
+        Ok(receipt)
     }
 
     fn take_single(
