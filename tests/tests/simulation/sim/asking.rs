@@ -45,6 +45,7 @@ impl World {
         self.book.asked.insert(correlation.to_string(), key);
         let record = Record {
             producer: self.caller,
+            half: false,
             what: What::Request,
             topic: topic.to_owned(),
             messages: vec![expected],
