@@ -261,7 +261,8 @@ macro_rules! suite_real {
         mod $runtime {
             suite_in_process! { @tests $harness;
                 real:
-                    a_killed_broker_loses_nothing_confirmed_and_costs_two_seconds;
+                    a_killed_broker_loses_nothing_confirmed_and_costs_two_seconds,
+                    a_transaction_is_delivered_at_once_or_when_the_broker_has_asked_or_never;
             }
         }
     };

@@ -9,10 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use rocketmq_proto::Message;
+use rocketmq_engine::{SendReceipt, TransactionState};
+use rocketmq_proto::{Message, StoredMessage};
 
-use super::support::{PATIENCE, eventually, unique_id};
-use super::{Harness, Pending, Producer, Sent, Servers};
+use super::support::{PATIENCE, eventually, fresh, text, unique_id};
+use super::{Harness, Pending, Producer, Sent, Servers, Transact, Transacts};
 use crate::reader::Reader;
 
 /// Held for reading by whoever needs two brokers, for writing by whoever kills one.
@@ -111,6 +112,49 @@ pub(crate) fn a_killed_broker_loses_nothing_confirmed_and_costs_two_seconds<H: H
         let lost = confirmed.iter().filter(|id| !stored.contains(&***id));
         lost.count() == 0
     });
+}
+
+/// A broker first asks after 6 s, and looks every 30 to 60 s.
+const CHECK_BACK: Duration = Duration::from_secs(150);
+
+pub(crate) fn a_transaction_is_delivered_at_once_or_when_the_broker_has_asked_or_never<
+    H: Transacts,
+>() {
+    let Some(servers) = beside_real_servers() else {
+        return;
+    };
+    let harness = H::new();
+    let listener = |half: StoredMessage| match &half.body[..] {
+        b"asked, paid" => TransactionState::Commit.into(),
+        _ => TransactionState::Rollback.into(),
+    };
+    let (group, listener) = (fresh("payers"), Arc::new(listener));
+    let started = harness.start_transacting(&group, &servers.name_servers, listener, |_| {});
+    let producer = started.unwrap();
+    let topic = servers.make_topic(&producer, "transactions");
+    let queues = producer.publish_queues(&topic).unwrap().len();
+    for (body, state) in [
+        ("paid", TransactionState::Commit),
+        ("not paid", TransactionState::Rollback),
+        ("asked, paid", TransactionState::Unknown),
+        ("asked, not paid", TransactionState::Unknown),
+    ] {
+        let local = move |_: &Message, _: &SendReceipt| state.into();
+        let message = Message::new(&*topic, body);
+        producer.transact(message, local).unwrap().end.unwrap();
+    }
+    let since = Instant::now();
+    while producer.stats().checks < 2 {
+        let stats = producer.stats();
+        assert!(since.elapsed() < CHECK_BACK, "nobody asked: {stats:?}");
+        thread::sleep(WINDOW);
+    }
+    println!("asked about both within {:.1?}", since.elapsed());
+    // One message came first to each queue.
+    let mut bodies: Vec<_> = servers.read(&topic, queues + 2).iter().map(text).collect();
+    bodies.retain(|body| body != "first");
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["asked, paid", "paid"]);
 }
 
 /// Confirmed messages a second, over so much time from now.
