@@ -235,6 +235,8 @@ macro_rules! suite_everywhere {
                     a_key_picks_the_queue_that_java_picks,
                     messages_of_one_key_stay_in_order,
                     a_selector_sees_queues_and_message_and_its_choice_holds;
+                requesting:
+                    replies_come_back_to_who_asked;
                 admin:
                     what_was_sent_is_found_again,
                     a_topic_that_was_made_can_be_sent_to,

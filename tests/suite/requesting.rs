@@ -9,10 +9,10 @@ use rocketmq_proto::{Message, RequestCode, StoredMessage};
 use rocketmq_testkit::{Cluster, Fault, FaultRule};
 
 use super::support::{
-    PATIENCE, TOPIC, assert_says, assert_works, cluster, eventually, is_at_rest, message, on_time,
-    producer, producer_with, text,
+    PATIENCE, TOPIC, assert_says, assert_works, cluster, eventually, fresh, is_at_rest, message,
+    on_time, producer, producer_with, text,
 };
-use super::{Harness, Producer};
+use super::{Harness, Producer, Servers};
 
 type Answered = Result<StoredMessage, SendError>;
 
@@ -30,6 +30,37 @@ fn requests(cluster: &Cluster, count: usize) -> Vec<StoredMessage> {
     };
     eventually("the requests are stored", || stored().len() >= count);
     stored()
+}
+
+/// Beside any servers, through whichever broker the replier takes.
+pub(crate) fn replies_come_back_to_who_asked<H: Harness>(servers: &Servers) {
+    const COUNT: usize = 4;
+    let harness = H::new();
+    let asking = servers.start(&harness, |_| {});
+    let replying = servers.start(&harness, |config| {
+        config.client_id = fresh("10.0.0.9@replier");
+    });
+    let topic = servers.make_topic(&asking, "requests");
+    let queues = asking.publish_queues(&topic).unwrap().len();
+    let asked: Vec<_> = (0..COUNT)
+        .map(|n| {
+            let (producer, topic) = (asking.clone(), topic.clone());
+            let request = move || producer.request(Message::new(&*topic, n.to_string()), PATIENCE);
+            thread::spawn(request)
+        })
+        .collect();
+    let stored = servers.read(&topic, queues + COUNT);
+    let requests = stored
+        .iter()
+        .filter(|m| m.properties.contains("REPLY_TO_CLIENT"));
+    for request in requests {
+        let reply = Message::in_reply_to(request, format!("{} again", text(request)));
+        replying.send(reply.unwrap()).unwrap();
+    }
+    for (n, asked) in asked.into_iter().enumerate() {
+        let reply = asked.join().unwrap().unwrap();
+        assert_eq!(text(&reply), format!("{n} again"));
+    }
 }
 
 pub(crate) fn a_request_gets_its_reply<H: Harness>() {
