@@ -71,7 +71,10 @@ impl Config {
     /// Signs with these keys; an error without the feature that can.
     #[cfg_attr(
         not(feature = "acl"),
-        expect(clippy::needless_pass_by_ref_mut, reason = "it sets them with the feature")
+        expect(
+            clippy::needless_pass_by_ref_mut,
+            reason = "it sets them with the feature"
+        )
     )]
     pub(crate) fn set_credentials(
         &mut self,
