@@ -141,6 +141,7 @@ impl Waiting {
             transaction_id: header.transaction_id.map(Into::into),
             decision: TransactionState::Unknown.into(),
             asked_on: Some(conn),
+            half: None,
         };
         Ok(Self {
             message,
@@ -176,9 +177,10 @@ impl Engine {
         let member = self.members.get_mut(producer)?;
         let Waiting {
             message,
-            end,
+            mut end,
             topic,
         } = member.check_backs.pop()?;
+        end.half = member.traced_half(&topic, &message.properties);
         let deadline = later(now.mono, member.config.check_timeout);
         let op = self.ops.insert(Op {
             producer,

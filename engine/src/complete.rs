@@ -8,7 +8,7 @@ use crate::prepare::Prepared;
 
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
-    pub(crate) fn finish(&mut self, now: Now, id: OpId, outcome: Outcome) {
+    pub(crate) fn finish(&mut self, now: Now, id: OpId, mut outcome: Outcome) {
         let Some(mut op) = self.release(now, id) else {
             return;
         };
@@ -31,8 +31,10 @@ impl Engine {
             epoch = Some((op.producer, send.epoch));
             self.count(now, &op, &outcome);
             self.tell_sent(now, &op, &outcome);
-            if let Outcome::Sent(receipt) = &outcome {
-                self.trace_send(now, &mut op, receipt);
+            match &mut outcome {
+                Outcome::Done => self.trace_end(now, &op),
+                Outcome::Sent(receipt) => self.trace_send(now, &mut op, receipt),
+                _ => {}
             }
         }
         let is_own = op.is_own();

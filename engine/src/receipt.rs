@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use rocketmq_proto::header::SendAnswer;
 use rocketmq_proto::{CommandView, MessageQueue, ResponseCode, TopicName};
+
+use crate::trace::TracedHalf;
 
 /// The region of brokers that name none (PROTOCOL B.2).
 const DEFAULT_REGION: &str = "DefaultRegion";
@@ -47,6 +50,8 @@ pub struct SendReceipt {
     pub trace_on: bool,
     /// How many tries it took.
     pub attempts: u32,
+    /// Of a half message what the trace will tell of its end, when there is a trace.
+    pub(crate) half: Option<Arc<TracedHalf>>,
 }
 
 impl SendStatus {
@@ -90,7 +95,7 @@ impl SendReceipt {
         answer: &CommandView<'_>,
         message_id: String,
         topic: &TopicName,
-        broker: &std::sync::Arc<str>,
+        broker: &Arc<str>,
         attempts: u32,
     ) -> Result<Self, String> {
         let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
@@ -119,6 +124,7 @@ impl SendReceipt {
                 }),
             trace_on: header.trace_on.as_deref() != Some("false"),
             attempts,
+            half: None,
         })
     }
 }

@@ -68,7 +68,7 @@ impl Overtaken {
 
 impl Engine {
     /// A broker has the message: the end of a send, the middle of a request.
-    pub(crate) fn confirmed(&mut self, now: Now, id: OpId, receipt: Box<SendReceipt>) {
+    pub(crate) fn confirmed(&mut self, now: Now, id: OpId, mut receipt: Box<SendReceipt>) {
         let Some(op) = self.ops.get(id) else { return };
         let is_request = op
             .as_send()
@@ -76,7 +76,7 @@ impl Engine {
         match op.deadline.filter(|_| is_request) {
             None => self.finish(now, id, Outcome::Sent(receipt)),
             Some(deadline) => {
-                self.trace_request(now, id, &receipt);
+                self.trace_request(now, id, &mut receipt);
                 self.set_state(id, State::AwaitingReply);
                 self.arm_op(id, deadline);
             }

@@ -39,7 +39,7 @@ pub struct Stats {
     pub auto_batched: u64,
     /// Trace records that a broker confirmed.
     pub traced: u64,
-    /// Trace records that were dropped: too many waited, or their message failed.
+    /// Trace records that were dropped: too many waited, their message failed, or the last one had left.
     pub trace_dropped: u64,
     /// Tries after first ones.
     pub retries: u64,

@@ -23,9 +23,12 @@ use crate::receipt::{SendReceipt, SendStatus};
 use crate::rng::Rng;
 use page::Page;
 
+mod ends;
 mod page;
+mod recalls;
 mod settings;
 
+pub(crate) use ends::TracedHalf;
 pub use settings::{TraceConfig, TraceTopic};
 
 /// The budget of a trace message.
@@ -71,14 +74,25 @@ impl Trace {
         self.messages.live()
     }
 
+    /// Takes in a record of what a broker in this region did; gives out the pages that are full by now.
+    ///
+    /// # Errors
+    /// There is no room for it, or it cannot be written.
+    fn note(
+        &mut self,
+        region: &str,
+        record: &TraceRecord<'_>,
+        id: &str,
+        keys: &str,
+    ) -> Result<Vec<Page>, ()> {
+        let topic = self.settings.topic.of(region).map_err(|_| ())?;
+        self.add(topic, record, id, keys)
+    }
+
     fn waiting(&self) -> usize {
         self.pages.iter().map(|page| page.records).sum()
     }
 
-    /// Takes in a record; gives out the pages that are full by now.
-    ///
-    /// # Errors
-    /// There is no room for it, or it cannot be written.
     fn add(
         &mut self,
         topic: TopicName,
@@ -126,8 +140,9 @@ impl Trace {
 }
 
 impl Engine {
-    /// Notes a send that a broker confirmed.
-    pub(crate) fn trace_send(&mut self, now: Now, op: &mut Op, receipt: &SendReceipt) {
+    /// Notes a send that a broker confirmed; of a half message the receipt keeps what will be told
+    /// of its end.
+    pub(crate) fn trace_send(&mut self, now: Now, op: &mut Op, receipt: &mut SendReceipt) {
         let producer = op.producer;
         let member = self.members.get_mut(producer);
         if let Some(added) = member.and_then(|member| member.trace(now, op, receipt)) {
@@ -136,7 +151,7 @@ impl Engine {
     }
 
     /// Notes a request that a broker confirmed; its reply is yet to come.
-    pub(crate) fn trace_request(&mut self, now: Now, id: OpId, receipt: &SendReceipt) {
+    pub(crate) fn trace_request(&mut self, now: Now, id: OpId, receipt: &mut SendReceipt) {
         let not_yet = |op: &&mut Op| op.state() != Some(State::AwaitingReply);
         let Some(op) = self.ops.get_mut(id).filter(not_yet) else {
             return;
@@ -296,7 +311,7 @@ impl Member {
         &mut self,
         now: Now,
         op: &mut Op,
-        receipt: &SendReceipt,
+        receipt: &mut SendReceipt,
     ) -> Option<Result<Vec<Page>, ()>> {
         let trace = self.trace.as_mut()?;
         let since = op.since;
@@ -328,10 +343,10 @@ impl Member {
             offset_message_id: Some(Cow::Borrowed(&receipt.offset_message_id)),
             success: receipt.status == SendStatus::SendOk,
         });
-        let topic = trace.settings.topic.of(&receipt.region).map_err(|_| ());
         let keys = keys.unwrap_or_default();
-        let added = topic.and_then(|topic| trace.add(topic, &record, &receipt.message_id, keys));
+        let added = trace.note(&receipt.region, &record, &receipt.message_id, keys);
         drop(record);
+        receipt.half = TracedHalf::sent(prepared.sys_flag, &receipt.region, &properties);
         prepared.properties = properties.into_wire();
         Some(added)
     }

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rocketmq_proto::header::EndTransactionRequest;
@@ -21,6 +22,7 @@ use crate::io::{ConnId, Endpoint, Now, OpId, Output};
 use crate::op::{Attempt, Op};
 use crate::prepare::{Prepared, Target, wire_topic};
 use crate::receipt::{SendReceipt, SendStatus};
+use crate::trace::TracedHalf;
 
 /// What Java's client puts before the text of a local transaction's exception.
 const LOCAL_FAILURE: &str = "executeLocalTransactionBranch exception: ";
@@ -84,6 +86,8 @@ pub(crate) struct EndTransaction {
     pub(crate) decision: Decision,
     /// The connection on which the broker asked, when it did: the answer goes there or nowhere.
     pub(crate) asked_on: Option<ConnId>,
+    /// What the trace tells of the half message, when it is to tell of its end.
+    pub(crate) half: Option<Arc<TracedHalf>>,
 }
 
 impl TransactionState {
@@ -93,6 +97,15 @@ impl TransactionState {
             Self::Commit => 8,
             Self::Rollback => 12,
             Self::Unknown => 0,
+        }
+    }
+
+    /// Java's name: `COMMIT_MESSAGE`, `ROLLBACK_MESSAGE`, `UNKNOW`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "COMMIT_MESSAGE",
+            Self::Rollback => "ROLLBACK_MESSAGE",
+            Self::Unknown => "UNKNOW",
         }
     }
 }
@@ -186,6 +199,7 @@ impl EndTransaction {
             transaction_id: receipt.transaction_id.clone(),
             decision,
             asked_on: None,
+            half: receipt.half.clone(),
         })
     }
 
@@ -393,6 +407,7 @@ mod tests {
             region: Cow::Borrowed("r"),
             trace_on: true,
             attempts: 1,
+            half: None,
         }
     }
 

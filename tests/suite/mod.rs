@@ -445,7 +445,8 @@ macro_rules! suite_in_process {
                     records_leave_by_themselves_after_the_linger,
                     a_shutdown_takes_the_trace_along,
                     records_without_room_are_dropped_and_counted,
-                    without_a_trace_topic_everything_else_works;
+                    without_a_trace_topic_everything_else_works,
+                    the_ends_of_transactions_are_traced;
                 transactions:
                     a_committed_message_is_delivered_and_a_rolled_back_one_is_not,
                     the_local_transaction_sees_the_message_and_its_confirmation,

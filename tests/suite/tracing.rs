@@ -1,10 +1,11 @@
 //! The message trace (PROTOCOL G.4).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_engine::{Config, SendReceipt, TraceConfig, TraceTopic};
+use rocketmq_engine::{Config, SendReceipt, TraceConfig, TraceTopic, TransactionState};
 use rocketmq_proto::names::topic::TRACE_TOPIC;
-use rocketmq_proto::trace::{PublishTrace, TraceKind, TraceRecords};
+use rocketmq_proto::trace::{EndTransactionTrace, PublishTrace, TraceKind, TraceRecords};
 use rocketmq_proto::{Message, StoredMessage, TopicName, TraceRecord, property};
 use rocketmq_testkit::Cluster;
 
@@ -12,7 +13,7 @@ use super::support::{
     PATIENCE, Servers, TOPIC, cluster, cluster_with, eventually, fresh, message, producer_with,
     text,
 };
-use super::{Harness, Producer};
+use super::{Harness, Producer, Transact, Transacts};
 
 /// Longer than any test: nothing leaves by itself.
 const EVER: Duration = Duration::from_secs(600);
@@ -139,4 +140,70 @@ pub(crate) fn without_a_trace_topic_everything_else_works<H: Harness>() {
     assert_eq!(cluster.broker(0).stored(TOPIC).len(), 2);
     let report = producer.shutdown(PATIENCE);
     assert_eq!(report.abandoned, 0);
+}
+
+pub(crate) fn the_ends_of_transactions_are_traced<H: Transacts>() {
+    let cluster = cluster_with(1, |builder| {
+        builder.configure_brokers(|broker| {
+            broker.check_after_ms = 0;
+            broker.check_interval_ms = Some(u64::MAX);
+        })
+    });
+    let harness = H::new();
+    let servers = cluster.name_server_list();
+    let listener = Arc::new(|_: StoredMessage| TransactionState::Rollback.into());
+    let producer = harness
+        .start_transacting("payers", &servers, listener, tracing(|_| {}))
+        .unwrap();
+    let transact = |key: &str, state: TransactionState| {
+        let half = message("paid").tag("half").key(key);
+        let receipt = producer.transact(half, move |_, _| state.into()).unwrap();
+        receipt.end.unwrap();
+        receipt.receipt.message_id
+    };
+    let ids = [
+        transact("k-1", TransactionState::Commit),
+        transact("k-2", TransactionState::Unknown),
+    ];
+    assert_eq!(cluster.broker(0).check_halves(), 1);
+    eventually("the question is answered", || {
+        producer.stats().transactions_ended == 3
+    });
+    producer.flush();
+    let bodies: Vec<_> = trace_messages(&cluster).iter().map(text).collect();
+    let (halves, ends) = half_records(&bodies);
+    assert_eq!(halves, ids);
+    let seen: Vec<_> = ends
+        .iter()
+        .map(|end| (end.keys.as_deref().unwrap(), &*end.state, end.from_check))
+        .collect();
+    let expected = [
+        ("k-1", "COMMIT_MESSAGE", false),
+        ("k-2", "UNKNOW", false),
+        ("k-2", "ROLLBACK_MESSAGE", true),
+    ];
+    assert_eq!(seen, expected);
+    for (end, id) in ends.iter().zip([&ids[0], &ids[1], &ids[1]]) {
+        assert_eq!(end.message_id.as_ref(), Some(&id.into()));
+        assert_eq!((&*end.group, &*end.topic), ("payers", TOPIC));
+        assert_eq!(end.tags.as_deref(), Some("half"));
+        assert_eq!(end.kind, TraceKind::TransactionCommit);
+        assert!(end.region.is_some() && end.store_host.is_some());
+    }
+}
+
+/// The ids of half messages that were traced, and the ends of transactions.
+fn half_records(bodies: &[String]) -> (Vec<String>, Vec<EndTransactionTrace<'_>>) {
+    let (mut halves, mut ends) = (Vec::new(), Vec::new());
+    for record in bodies.iter().flat_map(|body| TraceRecords::new(body)) {
+        match record.unwrap() {
+            TraceRecord::Publish(half) => {
+                assert_eq!(half.kind, TraceKind::TransactionHalf);
+                halves.push(half.message_id.unwrap().into_owned());
+            }
+            TraceRecord::EndTransaction(end) => ends.push(end),
+            other => panic!("{other:?}"),
+        }
+    }
+    (halves, ends)
 }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use rocketmq_proto::{CommandView, ResponseCode};
 
 use super::answer::{self, Read};
+use super::request::AdminRequest;
 use super::state::TargetState;
 use crate::config::OnTimeout;
 use crate::dial::DialError;
 use crate::engine::{Engine, later};
 use crate::error::{AttemptFailure, SendError};
 use crate::io::{CloseReason, ConnId, Endpoint, FrameSeq, Now, OpId, Outcome};
+use crate::member::Member;
 use crate::op::Kind;
 use crate::peer::{Link, PeerId, Waiting};
 use crate::pending::Waiter;
@@ -148,6 +150,7 @@ impl Engine {
                 return self.admin_step(now, id);
             }
         }
+        self.admin_recalled(now, id, answer);
         let Some(admin) = self.admin(id) else { return };
         let Some(target) = admin.targets.get_mut(index) else {
             return;
@@ -164,6 +167,21 @@ impl Engine {
             Read::Failed(failure) => self.admin_failed(now, id, index, failure),
         }
         self.admin_step(now, id);
+    }
+
+    /// Tells the trace of a recall that a broker answered, if that is wanted.
+    fn admin_recalled(&mut self, now: Now, id: OpId, answer: &CommandView<'_>) {
+        let Some(op) = self.ops.get(id) else { return };
+        let producer = op.producer;
+        let member = self.members.get(producer);
+        let (Kind::Admin(admin), true) = (&op.kind, member.is_some_and(Member::traces_recalls))
+        else {
+            return;
+        };
+        if let AdminRequest::Recall { topic, handle, .. } = &admin.request {
+            let (topic, handle) = (topic.clone(), handle.clone());
+            self.trace_recall(now, producer, (&topic, &handle), answer);
+        }
     }
 
     /// The connection on which a server was asked is over.

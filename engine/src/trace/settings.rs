@@ -9,15 +9,21 @@ use crate::config::{ConfigError, check};
 /// The topic of the CLOUD channel, without the region.
 const OF_REGION: &str = "rmq_sys_TRACE_DATA_";
 
-/// The message trace: after each send that a broker confirmed, a record of it goes to a topic of its
-/// own, from where consoles show the way of a message (PROTOCOL G.4).
+/// The message trace: after each send that a broker confirmed, and after each end of a transaction
+/// that was written, a record of it goes to a topic of its own, from where consoles show the way of a
+/// message (PROTOCOL G.4). So does one of each recall that a broker answered, if
+/// [`recalls`](Self::recalls) says so.
 ///
 /// Records wait in the producer until a message of them is full or the [`linger`](Self::linger) is
 /// over, and are sent beside everything else, without a permit, under a group and a timeout (5 s) of
 /// their own. `flush` and `shutdown` send what waits, and wait until it has arrived or failed. Failed
 /// sends, oneway sends, sends that their broker wants no trace of (`TRACE_ON=false`), and messages to
-/// the trace topic leave no record; nor, as yet, do the ends of transactions and recalls. Nothing ever waits for room for a record: one for which there is
-/// none is dropped and counted in [`Stats::trace_dropped`](crate::Stats::trace_dropped).
+/// the trace topic leave no record, and neither do the ends of their transactions. Nothing ever waits
+/// for room for a record: one for which there is none is dropped and counted in
+/// [`Stats::trace_dropped`](crate::Stats::trace_dropped).
+///
+/// As in Java, the end of a transaction names the half message's unique id as transaction id too,
+/// whatever its broker calls it; the region is that of the half message.
 ///
 /// Trace messages are not compressed (Java compresses those from 4 KiB on).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +38,9 @@ pub struct TraceConfig {
     pub linger: Duration,
     /// The most records that wait or are on their way. Default 1024, as 4.9; 5.x has 2048.
     pub max_waiting: usize,
+    /// Whether recalls are traced too (`com.rocketmq.recall.default.trace.enable`, 5.3.2): those that
+    /// a broker answered, naming its region, whether it took the message back or not. Default false.
+    pub recalls: bool,
 }
 
 /// The topic that trace records go to. It is in no namespace.
@@ -54,6 +63,7 @@ impl Default for TraceConfig {
             max_bytes: 128_000,
             linger: Duration::from_millis(500),
             max_waiting: 1024,
+            recalls: false,
         }
     }
 }

@@ -2,18 +2,28 @@
 
 use std::time::Duration;
 
-use rocketmq_engine::proto::header::{SendMessageResponse, SendResponseExtras};
+use bytes::BytesMut;
+use rocketmq_engine::proto::header::{
+    CheckTransactionStateRequest, RecallMessageResponse, SendMessageResponse, SendResponseExtras,
+};
 use rocketmq_engine::proto::trace::{PublishTrace, TraceKind, TraceRecords};
 use rocketmq_engine::proto::{
-    Message, Properties, RemotingCommand, RequestCode, ResponseCode, TopicName, TraceRecord,
+    Flags, Message, Properties, RecallHandle, RemotingCommand, RequestCode, ResponseCode,
+    StoredMessage, StoredVersion, SysFlag, TopicName, TraceRecord, body_crc,
 };
-use rocketmq_engine::{AutoBatch, Config, ConnId, Operation, Outcome, TraceConfig, TraceTopic};
+use rocketmq_engine::{
+    AutoBatch, Config, ConnId, OpId, Operation, Outcome, Question, SendReceipt, TraceConfig,
+    TraceTopic, TransactionState,
+};
 
 use crate::rig::{NAME_SERVER, Rig, Sent, message, route};
 
 const SEND: RequestCode = RequestCode::SEND_MESSAGE_V2;
 const ROUTE: RequestCode = RequestCode::GET_ROUTEINFO_BY_TOPIC;
 const LINGER: u64 = 500;
+const END: RequestCode = RequestCode::END_TRANSACTION;
+const RECALL: RequestCode = RequestCode::RECALL_MESSAGE;
+const OFFSET_ID: &str = "0A00000100002A9F0000000000000400";
 
 /// One broker, and a trace of everything.
 fn traced(change: impl FnOnce(&mut Config)) -> (Rig, ConnId) {
@@ -56,7 +66,7 @@ fn records(message: &Sent) -> Vec<PublishTrace<'_>> {
         .collect()
 }
 
-fn is_done(rig: &mut Rig, op: rocketmq_engine::OpId) -> bool {
+fn is_done(rig: &mut Rig, op: OpId) -> bool {
     matches!(rig.outcome(op), Some(Outcome::Done))
 }
 
@@ -120,6 +130,338 @@ fn a_confirmed_send_leaves_a_record_byte_for_byte() {
         Some(Duration::from_secs(600)),
         "no timer is left"
     );
+}
+
+/// What the trace message says that leaves at the end of the linger, which begins at the start.
+fn told(rig: &mut Rig, conn: ConnId) -> String {
+    rig.run_to(LINGER);
+    give_route(rig);
+    let trace = rig.frame(conn, SEND);
+    String::from_utf8(trace.command.body.to_vec()).unwrap()
+}
+
+fn line(fields: &[&str]) -> String {
+    format!("{}\u{2}", fields.join("\u{1}"))
+}
+
+/// Sends a half message, which a broker of this region confirms.
+fn half(
+    rig: &mut Rig,
+    conn: ConnId,
+    message: Message,
+    extras: SendResponseExtras<'_>,
+) -> SendReceipt {
+    let op = rig.half(message);
+    let request = rig.frame(conn, SEND);
+    let answer = RemotingCommand::response(request.command.opaque, ResponseCode::SUCCESS, None);
+    let fields = SendMessageResponse {
+        msg_id: OFFSET_ID.into(),
+        queue_id: 0,
+        queue_offset: 17,
+        transaction_id: Some("TX".into()),
+        batch_uniq_id: None,
+        recall_handle: None,
+    };
+    rig.receive(conn, &answer.with_fields(&fields).with_fields(&extras));
+    rig.receipt(op)
+}
+
+/// The same, and its transaction ends so 20 ms later.
+fn ended(rig: &mut Rig, conn: ConnId, message: Message, state: TransactionState) -> SendReceipt {
+    let receipt = half(rig, conn, message, SendResponseExtras::default());
+    rig.run_to(20);
+    let op = rig.end(&receipt, state);
+    let end = rig.frame(conn, END);
+    rig.flushed(conn, end.seq);
+    assert!(is_done(rig, op));
+    receipt
+}
+
+/// A broker asks about a half message with these properties; gives the operation that answers.
+fn asked(rig: &mut Rig, conn: ConnId, properties: &str) -> OpId {
+    let host = ([10, 0, 0, 1], 10911).into();
+    let stored = StoredMessage {
+        version: StoredVersion::V1,
+        topic: "T".into(),
+        queue_id: 0,
+        queue_offset: 0,
+        commit_log_offset: 0,
+        flag: 0,
+        sys_flag: SysFlag::default(),
+        body_crc: body_crc(b"paid"),
+        born_timestamp: 0,
+        born_host: host,
+        store_timestamp: 0,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        properties: Properties::from_wire(properties),
+        body: "paid".into(),
+    };
+    let mut body = BytesMut::new();
+    stored.encode(&mut body).unwrap();
+    let header = CheckTransactionStateRequest {
+        topic: Some("RMQ_SYS_TRANS_HALF_TOPIC".into()),
+        tran_state_table_offset: 7,
+        commit_log_offset: 7,
+        msg_id: None,
+        transaction_id: Some("TX".into()),
+        offset_msg_id: None,
+        broker_name: Some("a".into()),
+    };
+    let mut request = RemotingCommand::request(RequestCode::CHECK_TRANSACTION_STATE, 1, &header);
+    request.flags = Flags::ONEWAY;
+    rig.receive(conn, &request.with_body(body.freeze()));
+    rig.take_check().unwrap().op
+}
+
+/// Recalls a message; the broker answers so.
+fn recalled(rig: &mut Rig, conn: ConnId, code: ResponseCode, region: Option<&str>) {
+    let handle = RecallHandle {
+        topic: "T".to_owned(),
+        broker: "a".to_owned(),
+        deliver_at_ms: 5,
+        unique_id: "ID".to_owned(),
+    };
+    let question = Question::recall("T", &handle.encode());
+    let op = rig.submit(Operation::Admin {
+        request: Box::new(question.into_request().unwrap()),
+        timeout: Duration::from_secs(3),
+    });
+    let request = rig.frame(conn, RECALL);
+    let answer = RemotingCommand::response(request.command.opaque, code, None);
+    let answer = answer.with_fields(&RecallMessageResponse {
+        msg_id: "ID".into(),
+    });
+    let region = region.map(|region| SendResponseExtras {
+        region: Some(region.into()),
+        trace_on: true,
+    });
+    match region {
+        Some(region) => rig.receive(conn, &answer.with_fields(&region)),
+        None => rig.receive(conn, &answer),
+    }
+    assert!(rig.outcome(op).is_some());
+}
+
+#[test]
+fn the_end_of_a_transaction_leaves_a_record_byte_for_byte() {
+    let rows = [
+        (TransactionState::Commit, "COMMIT_MESSAGE"),
+        (TransactionState::Rollback, "ROLLBACK_MESSAGE"),
+        (TransactionState::Unknown, "UNKNOW"),
+    ];
+    for (state, name) in rows {
+        let (mut rig, conn) = traced(|_| {});
+        let paid = message("paid").tag("blue").key("k1").key("k2");
+        let id = ended(&mut rig, conn, paid, state).message_id;
+        rig.run_to(LINGER);
+        give_route(&mut rig);
+        let trace = rig.frame(conn, SEND);
+        let sent = line(&[
+            "Pub",
+            "1750000000000",
+            "DefaultRegion",
+            "group",
+            "T",
+            &id,
+            "blue",
+            "k1 k2",
+            "a:1",
+            "4",
+            "0",
+            "1",
+            OFFSET_ID,
+            "true",
+        ]);
+        let end = line(&[
+            "EndTransaction",
+            "1750000000020",
+            "DefaultRegion",
+            "group",
+            "T",
+            &id,
+            "blue",
+            "k1 k2",
+            "a:1",
+            "2",
+            &id,
+            name,
+            "false",
+        ]);
+        let body = String::from_utf8_lossy(&trace.command.body);
+        assert_eq!(body, format!("{sent}{end}"));
+        let properties = Properties::from_wire(trace.field("i"));
+        assert_eq!(properties.get("KEYS"), Some(&*format!("{id} {id} k1 k2")));
+        rig.confirm(&trace);
+        let stats = rig.engine.stats();
+        assert_eq!((stats.traced, stats.trace_dropped), (2, 0));
+    }
+}
+
+#[test]
+fn an_end_names_what_is_not_there_as_java_does_and_the_region_of_its_half_message() {
+    let (mut rig, conn) = traced(|config| config.namespace = Some("ns".into()));
+    let extras = SendResponseExtras {
+        region: Some("north".into()),
+        trace_on: true,
+    };
+    // The first one asks for the route of the longer name.
+    let plain = message("paid");
+    rig.half(plain.clone());
+    give_route(&mut rig);
+    let request = rig.frame(conn, SEND);
+    rig.confirm(&request);
+    let receipt = half(&mut rig, conn, plain, extras);
+    rig.end(&receipt, TransactionState::Commit);
+    let end = rig.frame(conn, END);
+    assert_eq!(end.field("producerGroup"), "ns%group");
+    rig.flushed(conn, end.seq);
+    let body = told(&mut rig, conn);
+    let id = &receipt.message_id;
+    let expected = line(&[
+        "EndTransaction",
+        "1750000000000",
+        "north",
+        "group",
+        "T",
+        id,
+        "null",
+        "null",
+        "a:1",
+        "2",
+        id,
+        "COMMIT_MESSAGE",
+        "false",
+    ]);
+    assert!(body.ends_with(&expected), "{body:?}");
+}
+
+#[test]
+fn the_answer_to_a_check_back_leaves_a_record_byte_for_byte() {
+    let (mut rig, conn) = traced(|_| {});
+    rig.listen();
+    let properties = "UNIQ_KEY\u{1}ID\u{2}PGROUP\u{1}group\u{2}TAGS\u{1}blue\u{2}KEYS\u{1}k1 k2";
+    let regional = format!("{properties}\u{2}MSG_REGION\u{1}north\u{2}TRACE_ON\u{1}true");
+    for properties in [properties, &regional] {
+        let op = asked(&mut rig, conn, properties);
+        rig.decide(op, TransactionState::Rollback);
+        let end = rig.frame(conn, END);
+        rig.flushed(conn, end.seq);
+    }
+    let record = |region: &str| {
+        line(&[
+            "EndTransaction",
+            "1750000000000",
+            region,
+            "group",
+            "T",
+            "ID",
+            "blue",
+            "k1 k2",
+            "a:1",
+            "2",
+            "ID",
+            "ROLLBACK_MESSAGE",
+            "true",
+        ])
+    };
+    let expected = record("DefaultRegion") + &record("north");
+    assert_eq!(told(&mut rig, conn), expected);
+}
+
+#[test]
+fn an_end_that_was_not_written_and_one_the_broker_wants_untraced_leave_no_record() {
+    let (mut rig, conn) = traced(|_| {});
+    rig.listen();
+    let untraced = SendResponseExtras {
+        region: None,
+        trace_on: false,
+    };
+    let receipt = half(&mut rig, conn, message("untraced"), untraced);
+    rig.end(&receipt, TransactionState::Commit);
+    let end = rig.frame(conn, END);
+    rig.flushed(conn, end.seq);
+    let untraced = "UNIQ_KEY\u{1}ID\u{2}PGROUP\u{1}group\u{2}TRACE_ON\u{1}false";
+    let op = asked(&mut rig, conn, untraced);
+    rig.decide(op, TransactionState::Commit);
+    let end = rig.frame(conn, END);
+    rig.flushed(conn, end.seq);
+    assert_eq!(rig.engine.stats().transactions_ended, 2);
+
+    let lost = asked(&mut rig, conn, "UNIQ_KEY\u{1}ID2\u{2}PGROUP\u{1}group");
+    rig.close(conn);
+    rig.decide(lost, TransactionState::Commit);
+    assert_eq!(rig.engine.stats().transactions_left_open, 1);
+    assert!(rig.try_frame(conn, END).is_none());
+    let stats = rig.engine.stats();
+    assert_eq!((stats.traced, stats.trace_dropped), (0, 0));
+    rig.run_to(LINGER + 1_000);
+    let sends = rig.frames().filter(|sent| sent.command.code == SEND.0);
+    assert_eq!(sends.count(), 0, "nothing to tell");
+}
+
+/// Its listener may still run when the trace is sent and brokers are told that the group goes.
+#[test]
+fn an_end_after_the_last_trace_message_is_counted_as_dropped() {
+    let (mut rig, conn) = traced(|_| {});
+    rig.listen();
+    let op = asked(&mut rig, conn, "UNIQ_KEY\u{1}ID\u{2}PGROUP\u{1}group");
+    let shutdown = rig.submit(Operation::Shutdown {
+        grace: Duration::from_secs(5),
+    });
+    let bye = rig.frame(conn, RequestCode::UNREGISTER_CLIENT);
+    rig.decide(op, TransactionState::Commit);
+    let end = rig.frame(conn, END);
+    rig.flushed(conn, end.seq);
+    rig.answer(&bye, ResponseCode::SUCCESS, "");
+    assert!(matches!(rig.outcome(shutdown), Some(Outcome::Shutdown(_))));
+    let stats = rig.engine.stats();
+    assert_eq!((stats.traced, stats.trace_dropped), (0, 1));
+    assert_eq!(rig.next_deadline(), None);
+}
+
+#[test]
+fn a_recall_leaves_a_record_byte_for_byte_if_that_is_wanted() {
+    let (mut rig, conn) = traced(|config| config.trace.as_mut().unwrap().recalls = true);
+    recalled(&mut rig, conn, ResponseCode::SUCCESS, Some("north"));
+    rig.run_to(20);
+    let refused = ResponseCode::ILLEGAL_OPERATION;
+    recalled(&mut rig, conn, refused, Some("DefaultRegion"));
+    // A broker that does not know recalls names no region.
+    recalled(
+        &mut rig,
+        conn,
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+        None,
+    );
+    let north = line(&[
+        "Recall",
+        "1750000000000",
+        "north",
+        "group",
+        "T",
+        "ID",
+        "true",
+    ]);
+    let refused = [
+        "Recall",
+        "1750000000020",
+        "DefaultRegion",
+        "group",
+        "T",
+        "ID",
+        "false",
+    ];
+    assert_eq!(told(&mut rig, conn), north + &line(&refused));
+}
+
+#[test]
+fn recalls_are_not_traced_unless_that_is_wanted() {
+    let (mut rig, conn) = traced(|_| {});
+    recalled(&mut rig, conn, ResponseCode::SUCCESS, Some("north"));
+    rig.run_to(LINGER);
+    assert!(rig.frames().next().is_none());
 }
 
 #[test]

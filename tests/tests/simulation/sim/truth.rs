@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rocketmq_engine::proto::trace::TraceRecords;
+use rocketmq_engine::proto::trace::{EndTransactionTrace, TraceRecords};
 use rocketmq_engine::proto::{RequestCode, StoredMessage, TraceRecord, names, property};
 use rocketmq_engine::{Certainty, Frame, Outcome, Retry, SendReceipt};
 
@@ -89,12 +89,17 @@ impl World {
         Ok(())
     }
 
-    /// Trace messages tell of sends that were confirmed, and of nothing else.
+    /// Trace messages tell of sends that were confirmed and of ends of transactions, and of nothing else.
     fn check_trace(&self, send: &SendSeen) -> Result<(), String> {
         let text = std::str::from_utf8(&send.body).map_err(|error| error.to_string())?;
         for record in TraceRecords::new(text) {
-            let TraceRecord::Publish(publish) = record.map_err(|error| error.to_string())? else {
-                return Err("a trace record is of a kind that nothing here makes".to_owned());
+            let publish = match record.map_err(|error| error.to_string())? {
+                TraceRecord::Publish(publish) => publish,
+                TraceRecord::EndTransaction(end) => {
+                    self.check_traced_end(send, &end)?;
+                    continue;
+                }
+                _ => return Err("a trace record is of a kind that nothing here makes".to_owned()),
             };
             let group = format!("_INNER_TRACE_PRODUCER-{}-PRODUCE-1", publish.group);
             if send.group != group {
@@ -126,17 +131,52 @@ impl World {
         Ok(())
     }
 
-    /// Every confirmed send was traced, or its record is counted as dropped.
+    /// An end is that of a half message, and says what became of the local transaction or nothing.
+    fn check_traced_end(
+        &self,
+        send: &SendSeen,
+        end: &EndTransactionTrace<'_>,
+    ) -> Result<(), String> {
+        let group = format!("_INNER_TRACE_PRODUCER-{}-PRODUCE-1", end.group);
+        let id = end.message_id.as_deref().unwrap_or_default();
+        let record = self
+            .book
+            .by_key
+            .get(id)
+            .map(|index| &self.book.records[*index]);
+        let Some(record) = record.filter(|record| record.half && record.topic == end.topic) else {
+            return Err(format!(
+                "the end of {id} is traced, which is no half message"
+            ));
+        };
+        let message = &record.messages[0];
+        let is_same = end.tags.as_deref() == Some(&*message.tag)
+            && end.keys.as_deref() == Some(&*message.key)
+            && send.group == group;
+        let known = self.ledger.get(id).map(|state| state.name());
+        let is_true = end.state == "UNKNOW" || Some(&*end.state) == known;
+        if !is_same || !is_true {
+            return Err(format!("{known:?} is traced as {end:?}"));
+        }
+        Ok(())
+    }
+
+    /// Every confirmed send and every end of a transaction was traced, or its record is counted as dropped.
     fn check_traced(&self) -> Result<(), String> {
         let stats = self.engine.stats();
         // A request is traced when it is confirmed, which its reply may have overtaken.
         let confirmed = stats.sent - stats.replied + stats.failed_stored;
         let expected = match self.config.trace {
-            Some(_) => confirmed..=confirmed + stats.replied,
+            Some(_) => {
+                let least = confirmed + stats.transactions_ended;
+                least..=least + stats.replied
+            }
             None => 0..=0,
         };
         if !expected.contains(&(stats.traced + stats.trace_dropped)) {
-            return Err(format!("{expected:?} sends were to be traced: {stats:?}"));
+            return Err(format!(
+                "{expected:?} records were to be written: {stats:?}"
+            ));
         }
         Ok(())
     }
