@@ -43,7 +43,10 @@ impl AddressMap {
     pub(crate) fn map(&self, advertised: &Endpoint) -> Result<Option<Endpoint>, MapPanicked> {
         let mapped = match &self.0 {
             Map::By(map) => {
-                catch_unwind(AssertUnwindSafe(|| map(advertised))).map_err(|_| MapPanicked)?
+                catch_unwind(AssertUnwindSafe(|| map(advertised))).map_err(|payload| {
+                    std::mem::forget(payload);
+                    MapPanicked
+                })?
             }
             Map::Table(table) => table.get(advertised).cloned(),
         };

@@ -21,6 +21,8 @@ use crate::transaction::{Decision, EndTransaction, TransactionState};
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 /// So much of what a broker calls a group is told: no name is longer (PROTOCOL E.4).
 const MAX_GROUP: usize = 255;
+/// So much of a message's id is told.
+const MAX_SHOWN: usize = 255;
 
 /// A broker's question what became of a half message. Answer it with
 /// [`Engine::decided`](crate::Engine::decided).
@@ -294,7 +296,7 @@ impl Engine {
         self.stats.transactions_left_open += 1;
         self.outputs
             .push_back(Output::Event(Event::TransactionLeftOpen {
-                message_id: message_id.to_owned(),
+                message_id: message_id.chars().take(MAX_SHOWN).collect(),
                 why,
             }));
     }

@@ -317,6 +317,8 @@ impl Config {
             language,
             version,
             serialize_type,
+            create_topic_key,
+            default_topic_queues,
             max_in_flight,
             max_in_flight_bytes,
             max_oneway,

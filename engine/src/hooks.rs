@@ -393,7 +393,11 @@ pub(crate) struct Panicked;
 
 /// Runs a hook; a panic of it goes no further.
 pub(crate) fn guarded(hook: impl FnOnce()) -> Result<(), Panicked> {
-    catch_unwind(AssertUnwindSafe(hook)).map_err(|_panic| Panicked)
+    catch_unwind(AssertUnwindSafe(hook)).map_err(|payload| {
+        // Its drop would be the application's code again.
+        std::mem::forget(payload);
+        Panicked
+    })
 }
 
 impl fmt::Debug for HookCall {

@@ -17,6 +17,8 @@ use crate::route::{Lookup, LookupId, Topic, TopicId};
 /// A topic that had a route keeps it when name servers say that they know no such topic, so many
 /// times in a row: one that was just restarted knows none for a while.
 const KEPT_MISSES: u32 = 3;
+/// So much of a name server's words is told.
+const MAX_REMARK: usize = 1024;
 
 impl Engine {
     /// A name server answered.
@@ -45,6 +47,7 @@ impl Engine {
                 let remark = answer.remark.as_deref().unwrap_or("no remark");
                 lookup.denied |= is_denial(code, remark);
                 let remark = remark.lines().next().unwrap_or_default();
+                let remark: String = remark.chars().take(MAX_REMARK).collect();
                 self.lookup_failed(now, id, server, format!("{code}: {remark}"));
             }
         }
@@ -125,8 +128,11 @@ impl Engine {
             topic.route = (!fallback).then_some(route);
         }
         let (topic_id, wants_replies) = (lookup.topic, topic.wants_replies);
-        if wants_replies {
-            self.open_for_replies(now, topic_id);
+        match topic.is_for_replies {
+            // Only requests keep it in use: it must not keep itself, or lead to further ones.
+            true => self.meet_brokers(now, topic_id),
+            false if wants_replies => self.open_for_replies(now, topic_id),
+            false => {}
         }
         self.end_lookup(now, id, Some(()));
     }

@@ -22,6 +22,8 @@ pub(crate) struct Members {
     list: Slab<ProducerId, Member>,
     /// Whether others may yet join: then the last one that leaves does not end the client.
     held: bool,
+    /// Settings of producers that were forgotten.
+    parted: Vec<Arc<Config>>,
     client: Arc<Config>,
 }
 
@@ -91,6 +93,12 @@ impl Engine {
         self.members.forget_closed();
     }
 
+    /// The settings of producers that were [forgotten](Self::forget) since the last time. They may
+    /// hold the application's code (hooks): drop them where no lock is held.
+    pub fn take_parted(&mut self) -> Vec<Arc<Config>> {
+        std::mem::take(&mut self.members.parted)
+    }
+
     /// Whether no producer is left that takes messages.
     pub(crate) fn is_closing(&self) -> bool {
         self.members
@@ -117,6 +125,7 @@ impl Members {
         Self {
             list: Slab::new(),
             held: false,
+            parted: Vec::new(),
             client,
         }
     }
@@ -125,7 +134,8 @@ impl Members {
         for id in self.list.keys() {
             let is_gone = |member: &Member| member.forgotten && member.is_over();
             if self.list.get(id).is_some_and(is_gone) {
-                self.list.remove(id);
+                let member = self.list.remove(id);
+                self.parted.extend(member.map(|member| member.config));
             }
         }
     }

@@ -184,7 +184,8 @@ impl Engine {
             return false;
         };
         let is_alive = link.answered_at.is_some_and(|at| at > since);
-        if self.config.attempt_timeout != AttemptTimeout::Split || !is_alive || left.is_zero() {
+        let config = self.members.config(op.producer);
+        if config.attempt_timeout != AttemptTimeout::Split || !is_alive || left.is_zero() {
             return false;
         }
         let waited = now.mono.saturating_duration_since(attempt.began);

@@ -25,6 +25,8 @@ use crate::route::TopicId;
 
 /// Answers to sends that are remembered on one connection as overtaken by the reply.
 const MAX_OVERTAKEN: usize = 1024;
+/// So much of an id that a peer sent is told.
+const MAX_SHOWN: usize = 255;
 
 /// Who waits for which reply.
 #[derive(Debug, Default)]
@@ -117,7 +119,7 @@ impl Engine {
                 continue;
             };
             topic.used_at = now.mono;
-            topic.wants_replies = true;
+            topic.is_for_replies = id != topic_id;
             match topic.usable().is_some() {
                 true => self.meet_brokers(now, id),
                 false if topic.lookup.is_none() => self.refresh(now, id),
@@ -202,7 +204,7 @@ impl Engine {
         if let Some(address) = self.peers.address_of(conn) {
             let event = Event::UnmatchedReply {
                 address: address.clone(),
-                correlation_id,
+                correlation_id: correlation_id.chars().take(MAX_SHOWN).collect(),
             };
             self.outputs.push_back(Output::Event(event));
         }

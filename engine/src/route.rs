@@ -36,6 +36,8 @@ pub(crate) struct Topic {
     /// Whether requests were sent to it, or may be replied to through it: its masters are to know
     /// us, so that they can push the replies (PROTOCOL G.3).
     pub(crate) wants_replies: bool,
+    /// Whether it is a cluster's topic of replies, known for the sake of requests alone.
+    pub(crate) is_for_replies: bool,
     /// Counts up with each change of the queues.
     pub(crate) epoch: u32,
     /// Round robin (F.1).
@@ -117,6 +119,7 @@ impl Routes {
             publish: None,
             clusters: Arc::default(),
             wants_replies: false,
+            is_for_replies: false,
             epoch: 0,
             counter: rng.next() as u32,
             lookup: None,

@@ -108,7 +108,8 @@ impl Engine {
         self.outputs.push_back(Output::Hook(call));
     }
 
-    /// Hands an answer to the RPC hooks; before whoever waits for it gets it.
+    /// Hands an answer to the RPC hooks. They run when the lock is released, after whoever waits for the
+    /// answer has been woken.
     pub(crate) fn tell_answered(&mut self, conn: ConnId, opaque: i32, frame: &ReceivedFrame) {
         if self.config.hooks.rpc.is_empty() {
             return;

@@ -64,9 +64,10 @@ impl Config {
         let Some(setting) = found else {
             let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
             let names = names.join(", ");
-            return Err(error(format!(
-                "there is no such setting; there are {names}"
-            )));
+            let mut error = error(format!("there is no such setting; there are {names}"));
+            // Nobody knows what it was meant to be: a secret, say.
+            error.value = NOT_SHOWN.to_owned();
+            return Err(error);
         };
         (setting.set)(self, value.trim()).ok_or_else(|| error(setting.allowed.to_owned()))
     }
@@ -88,6 +89,8 @@ impl Setting {
     }
 }
 
+/// Stands for what may be a secret.
+pub(crate) const NOT_SHOWN: &str = "(not shown)";
 const DURATION: &str = "must be milliseconds or a time with a unit, like 500ms, 3s, 2m";
 const NUMBER: &str = "must be a whole number that is not negative";
 const SWITCH: &str = "must be true or false";
@@ -190,15 +193,15 @@ settings! {
         |c, v| put!(c.max_in_flight_bytes = v.parse().ok()?), |c| number(c.max_in_flight_bytes);
     "max_oneway" "" NUMBER,
         |c, v| put!(c.max_oneway = v.parse().ok()?), |c| number(c.max_oneway);
-    "auto_batch" "autoBatch" SWITCH,
-        |c, v| put!(c.auto_batch = if v.parse().ok()? { Some(c.auto_batch.unwrap_or_default()) } else { None }),
-        |c| switch(c.auto_batch.is_some());
     "auto_batch_linger" "batchMaxDelayMs" DURATION,
         |c, v| { batch(c).linger = duration(v)?; Some(()) }, |c| ms(c.auto_batch?.linger);
     "auto_batch_bytes" "batchMaxBytes" NUMBER,
         |c, v| { batch(c).max_bytes = v.parse().ok()?; Some(()) }, |c| number(c.auto_batch?.max_bytes);
     "auto_batch_held_bytes" "totalBatchMaxBytes" NUMBER,
         |c, v| { batch(c).max_held_bytes = v.parse().ok()?; Some(()) }, |c| number(c.auto_batch?.max_held_bytes);
+    "auto_batch" "autoBatch" SWITCH,
+        |c, v| put!(c.auto_batch = if v.parse().ok()? { Some(c.auto_batch.unwrap_or_default()) } else { None }),
+        |c| switch(c.auto_batch.is_some());
     "max_waiting_checks" "checkRequestHoldMax" NUMBER,
         |c, v| put!(c.max_waiting_checks = v.parse().ok()?), |c| number(c.max_waiting_checks);
     "check_concurrency" "checkThreadPoolMaxSize" NUMBER,

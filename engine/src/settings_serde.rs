@@ -156,7 +156,7 @@ mod tests {
             (r#"{"group":"a b"}"#, "illegal"),
             (
                 r#"{"group":"g","send_timeot":1}"#,
-                "send_timeot = 1: there is no such setting",
+                "send_timeot = (not shown): there is no such setting",
             ),
             (r#"{"group":"g","retries":"x"}"#, "retries = x: must be"),
             (r#"{"group":"g","retries":1.5}"#, "a whole number"),

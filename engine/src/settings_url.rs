@@ -4,7 +4,10 @@ use rocketmq_proto::GroupName;
 
 use crate::config::Config;
 use crate::name_servers::parse_name_servers;
-use crate::settings::SettingError;
+use crate::settings::{NOT_SHOWN, SettingError};
+
+const HOSTS: &str = "must be host:port, separated by commas; keys stand before them and an @, with \
+    what has a meaning in URLs written as %XX";
 
 impl Config {
     /// Reads a URL: the name servers are its hosts, the query holds `group` and any other setting by
@@ -24,7 +27,7 @@ impl Config {
     /// shown.
     pub fn from_url(url: &str) -> Result<Self, SettingError> {
         // The URL itself may hold a secret, so it is never shown.
-        let wrong = |allowed: &str| error("url", "(not shown)", allowed);
+        let wrong = |allowed: &str| error("url", NOT_SHOWN, allowed);
         let rest = url
             .strip_prefix("rocketmq://")
             .ok_or_else(|| wrong("must begin with rocketmq://"))?;
@@ -43,7 +46,7 @@ impl Config {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded =
-                |text| decode(text).ok_or_else(|| error(key, text, "is not well encoded"));
+                |text| decode(text).ok_or_else(|| error(key, NOT_SHOWN, "is not well encoded"));
             pairs.push((decoded(key)?, decoded(value)?));
         }
         let group = pairs.iter().find(|(key, _)| is_group(key));
@@ -52,9 +55,14 @@ impl Config {
             .map_err(|why| error("group", group, &format!("must be a legal name: {why}")))?;
         let mut config = Self::new(group);
         config.name_servers = parse_name_servers(hosts.split(','))
-            .map_err(|invalid| error("name_servers", &invalid.0, "must be host:port"))?;
-        for (key, value) in pairs.iter().filter(|(key, _)| !is_group(key)) {
-            config.set(key, value)?;
+            .map_err(|_| error("name_servers", NOT_SHOWN, HOSTS))?;
+        // Whether there is auto-batching at all outlasts what is said of its details.
+        let (switches, others): (Vec<_>, Vec<_>) =
+            pairs.iter().partition(|(key, _)| is_switch(key));
+        for (key, value) in others.into_iter().chain(switches) {
+            if !is_group(key) {
+                config.set(key, value)?;
+            }
         }
         if let Some(user) = user {
             let (access, secret) = user
@@ -95,6 +103,11 @@ impl Config {
             Err(error("credentials", "(not shown)", allowed))
         }
     }
+}
+
+/// Whether a setting switches something off whose details are settings as well.
+fn is_switch(key: &str) -> bool {
+    key == "auto_batch" || key == "autoBatch"
 }
 
 fn is_group(key: &str) -> bool {
@@ -149,7 +162,16 @@ mod tests {
             ("http://ns:1/?group=g", "rocketmq://"),
             ("rocketmq://ns:1/", "?group="),
             ("rocketmq://ns:1/?group=a b", "group = a b"),
-            ("rocketmq://ns/?group=g", "name_servers = ns"),
+            (
+                "rocketmq://ns/?group=g",
+                "name_servers = (not shown): must be host:port",
+            ),
+            ("rocketmq://ak:gehe?im@ns:1/?x=1&group=g", "an @"),
+            ("rocketmq://ak:1geheim/?group=g", "an @"),
+            (
+                "rocketmq://ns:1/?secret_key=geheim&group=g",
+                "no such setting",
+            ),
             ("rocketmq://ns:1/path?group=g", "no path"),
             ("rocketmq://ns:1/?group=g&retries=x", "retries = x"),
             ("rocketmq://ns:1/?group=g&retires=1", "no such setting"),

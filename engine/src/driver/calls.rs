@@ -151,14 +151,17 @@ impl Handle {
                 state.engine.submit(now, producer, operation)
             } else {
                 state.engine.try_submit(now, producer, operation)
-            }
-            .map_err(|rejected: Rejected| rejected.error)?;
+            };
+            let accepted = accepted.map_err(Box::new)?;
             if accepted.admitted {
                 slot.admit();
             }
             state.keep_slot(accepted.op, slot.clone());
-            Ok::<_, SendError>(accepted)
-        })?;
+            Ok::<_, Box<Rejected>>(accepted)
+        });
+        // What was refused is dropped here, where no lock is held: its drop may run the
+        // application's code.
+        let accepted = accepted.map_err(|rejected| rejected.error)?;
         Ok(Ticket::new(Hub::clone(self), accepted.op, slot))
     }
 }

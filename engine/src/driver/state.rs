@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::events::Watchers;
 use super::ticket::{Slot, remember, ring};
 use super::wire::Wire;
+use crate::config::Config;
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
@@ -74,6 +75,8 @@ pub(super) struct After {
     pub(super) admitted: Vec<Arc<Slot>>,
     pub(super) completed: Vec<Completed>,
     pub(super) closed: Vec<Outbox>,
+    /// Settings of producers that are gone.
+    pub(super) parted: Vec<Arc<Config>>,
     pub(super) asks: Vec<(OpId, Ask)>,
     pub(super) hooks: Vec<HookCall>,
     /// Where their panics are counted, when there are hooks.
@@ -133,6 +136,9 @@ impl After {
             }
         }
         guarded(|| drop(self.closed));
+        for config in self.parted {
+            guarded(|| drop(config));
+        }
         if let Some(panics) = self.hook_panics {
             for call in self.hooks {
                 panics.fetch_add(call.run(), Ordering::Relaxed);
@@ -144,7 +150,10 @@ impl After {
 
 /// Runs the application's code; a panic in it ends here (PROTOCOL E.9).
 pub(super) fn guarded(work: impl FnOnce()) {
-    let _swallowed = catch_unwind(AssertUnwindSafe(work));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        // Its drop would be the application's code again.
+        std::mem::forget(payload);
+    }
 }
 
 impl State {
@@ -220,6 +229,7 @@ impl State {
                 }
             }
         }
+        after.parted.extend(self.engine.take_parted());
         if self.engine.is_closed() {
             self.watchers.close(&mut after.wakers);
         }

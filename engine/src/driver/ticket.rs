@@ -148,7 +148,10 @@ fn take(state: &mut SlotState) -> Outcome {
 
 /// Calls a waker. It is the application's code: a panic in it must not keep others from theirs.
 pub(super) fn ring(waker: Waker) {
-    let _swallowed = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        // Its drop would be the application's code again.
+        std::mem::forget(payload);
+    }
 }
 
 /// Keeps the waker to call, and spares the clone when it is the same as before.

@@ -289,6 +289,9 @@ impl Producer {
     /// still running. After it all of the producer's threads have ended, except those of callbacks
     /// and listeners that go on for longer; from within a callback it waits for no callback, within a
     /// listener for no listener.
+    ///
+    /// A local transaction that is still running is not waited for: its half message stays, and the
+    /// next producer of the group is asked about it. Wait for your transactions first.
     pub fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let report = match self.handle.shutdown(Now::system(), grace) {
             Ok(ticket) => outcome(ticket).into_report(),
