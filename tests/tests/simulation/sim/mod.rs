@@ -8,6 +8,7 @@ mod dressed;
 mod fellow;
 mod frames;
 mod listing;
+mod logical;
 mod net;
 mod plan;
 mod questions;

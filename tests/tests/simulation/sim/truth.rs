@@ -11,6 +11,7 @@ use rocketmq_testkit::ServerNow;
 use super::asking::check_reply;
 use super::book::{Carried, End, Expected, Place, Record, What};
 use super::frames::{self, SendSeen};
+use super::logical::LOGICAL;
 use super::workload::STABLE;
 use super::world::World;
 
@@ -330,10 +331,10 @@ impl World {
             if !is_equal {
                 return Err(format!("stored otherwise than sent: {message:?}"));
             }
-            let carried = record
-                .carried
-                .iter()
-                .any(|c| c.broker == *broker && c.queue_id == message.queue_id);
+            let carried = record.carried.iter().any(|c| {
+                let is_logical = record.topic == LOGICAL;
+                c.broker == *broker && (is_logical || c.queue_id == message.queue_id)
+            });
             if !carried {
                 let queue = message.queue_id;
                 return Err(format!("on queue {queue} of {broker}, where it never went"));
@@ -421,9 +422,12 @@ fn check_receipt(
     }
     let offset = receipt.queue_offset + place as i64;
     let confirmed = copies.iter().find(|copy| {
-        copy.broker == *receipt.queue.broker
-            && copy.message.queue_id == receipt.queue.id
-            && copy.message.queue_offset == offset
+        // A logical queue's number is not that of the broker's own queue; its place tells it.
+        let is_its_queue = match record.topic == LOGICAL {
+            true => receipt.offset_message_id == copy.message.offset_message_id().to_string(),
+            false => copy.message.queue_id == receipt.queue.id,
+        };
+        copy.broker == *receipt.queue.broker && is_its_queue && copy.message.queue_offset == offset
     });
     let Some(confirmed) = confirmed else {
         return Err(format!("confirmed, but not stored there: {receipt:?}"));

@@ -30,7 +30,7 @@ impl World {
             server.order_messages(true);
             server.put_kv("ORDER_TOPIC_CONFIG", &ordered, conf.as_str());
         }
-        self.cluster.register_all();
+        self.deal_queues();
     }
 
     /// One upset, drawn.
@@ -199,6 +199,10 @@ impl World {
 
     /// The route of one topic changes, on one broker.
     fn flap(&mut self) {
+        if self.rng.chance(300) {
+            self.note(|| "logical queues move on".to_owned());
+            return self.deal_queues();
+        }
         let broker = self.rng.below(self.cluster.brokers().len());
         let queues = self.rng.below(5) as i32;
         let perm = self

@@ -41,7 +41,8 @@ impl World {
             12 | 97..100 => self.ask_admin()?,
             12..15 => self.send_invalid()?,
             15..24 => self.send_batch()?,
-            52..60 => self.send_request()?,
+            52..57 => self.send_request()?,
+            57..60 => self.send_logical()?,
             40..52 => self.send_half()?,
             24..40 if self.config.auto_batch.is_some() => self.send_several()?,
             _ => self.send_one()?,
@@ -307,7 +308,7 @@ impl World {
         self.send(messages, false, place, true)
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         messages: Vec<Message>,
         oneway: bool,

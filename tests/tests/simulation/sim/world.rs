@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) producer: ProducerId,
     /// Another producer on the same client, once it has joined.
     pub(super) fellow: Option<ProducerId>,
+    /// How often the logical queues were dealt.
+    pub(super) epoch: i64,
     /// Whose call the present one is.
     pub(super) caller: ProducerId,
     pub(super) config: Arc<Config>,
@@ -158,6 +160,7 @@ impl World {
             engine,
             producer,
             fellow: None,
+            epoch: 0,
             caller: producer,
             config,
             cluster,
