@@ -48,6 +48,11 @@ impl World {
                 self.note(|| format!("the wall clock jumps by {hours} h"));
                 self.skew += hours * 3_600_000;
             }
+            // Not before the first call: its polls would fill the hour.
+            9 if !self.book.records.is_empty() && self.rng.chance(200) => {
+                self.note(|| "the clock of deadlines jumps back by an hour".to_owned());
+                self.turn_back(Duration::from_secs(3600));
+            }
             9 => {
                 let jump = self.rng.pick(&[20, 500, 4_000, 3_600_000]);
                 self.note(|| format!("time stands still for {jump} ms"));

@@ -27,6 +27,8 @@ const MOST_STEPS: u64 = 100_000;
 const MOST_OUTPUTS: usize = 5_000;
 /// Where the wall clock begins, ms since the Unix epoch.
 const UNIX_START: i64 = 1_750_000_000_000;
+/// Where the other clock begins: with room to jump back an hour at each of a world's upsets.
+const MONO_START: Duration = Duration::from_secs(20 * 3600);
 /// What the last shutdown is given, ample in fine weather.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 /// How long an engine may take beyond the grace, to say goodbye (DESIGN 6).
@@ -67,6 +69,7 @@ pub(super) struct World {
     /// The deadline that the driver's alarm is set for, and when it will ring.
     alarm: Option<(Instant, Duration)>,
     steps: u64,
+    most_steps: u64,
 }
 
 pub(super) enum Event {
@@ -126,7 +129,7 @@ impl World {
         let mut engine = Engine::new(config.clone(), seed).expect("the plan's settings are sound");
         let base = Instant::now();
         let start = Now {
-            mono: base,
+            mono: base + MONO_START,
             unix_ms: UNIX_START as u64,
         };
         let producer = engine
@@ -144,7 +147,7 @@ impl World {
             book: Book::default(),
             ledger: Ledger::default(),
             weather: plan.weather,
-            now: Duration::ZERO,
+            now: MONO_START,
             skew: 0,
             is_calm: false,
             is_relisted: false,
@@ -154,6 +157,7 @@ impl World {
             scheduled: 0,
             alarm: None,
             steps: 0,
+            most_steps: MOST_STEPS,
             plan,
             rng,
             trace,
@@ -176,8 +180,8 @@ impl World {
         self.drain()?;
         loop {
             self.steps += 1;
-            if self.steps > MOST_STEPS {
-                return Err(format!("still busy after {MOST_STEPS} steps"));
+            if self.steps > self.most_steps {
+                return Err(format!("still busy after {} steps", self.steps));
             }
             let ring = self.alarm();
             let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
@@ -223,6 +227,28 @@ impl World {
         for ((at, turn), event) in std::mem::take(&mut self.agenda) {
             let waits = !matches!(event, Event::Net(_));
             let at = if waits { at + time } else { at };
+            self.agenda.insert((at, turn), event);
+        }
+    }
+
+    /// The clock of deadlines jumps back. What is on its way arrives when it would have, and the
+    /// application goes on; whatever waits for a moment that was set before waits so much longer.
+    pub(super) fn turn_back(&mut self, time: Duration) {
+        self.now = self.now.saturating_sub(time);
+        self.skew += time.as_millis() as i64;
+        self.alarm = None;
+        // What is tried again every few seconds is tried all through the hour.
+        self.most_steps += 100 * MOST_STEPS;
+        for wire in self.net.wires.values_mut() {
+            wire.last_to_server = wire.last_to_server.saturating_sub(time);
+            wire.last_to_client = wire.last_to_client.saturating_sub(time);
+        }
+        for ((at, turn), event) in std::mem::take(&mut self.agenda) {
+            let waits = matches!(
+                event,
+                Event::Calm | Event::End | Event::Probe | Event::Shutdown | Event::WarmUp
+            );
+            let at = if waits { at } else { at.saturating_sub(time) };
             self.agenda.insert((at, turn), event);
         }
     }
