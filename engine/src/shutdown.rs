@@ -250,7 +250,7 @@ impl Engine {
         self.abandon_all(now, producer);
         self.set_stage(producer, Stage::Over);
         self.refuse_waiting(now, producer);
-        self.forget_goodbyes(producer);
+        self.forget_goodbyes(now, producer);
         let Some(closing) = self.closing_of(producer) else {
             return;
         };
@@ -305,12 +305,14 @@ impl Engine {
     }
 
     /// A broker that does not answer a goodbye must not seem busy for ever.
-    fn forget_goodbyes(&mut self, producer: ProducerId) {
+    fn forget_goodbyes(&mut self, now: Now, producer: ProducerId) {
         let goodbye = Waiter::Unregister(producer);
         let open = self.pending.iter().filter(|(_, r)| r.waiter == goodbye);
         let open: Vec<_> = open.map(|(opaque, r)| (r.conn, *opaque)).collect();
         for (conn, opaque) in open {
             self.forget_request(conn, opaque);
+            // It may have been the last thing that a server which wants us elsewhere owed us.
+            self.close_if_left(now, conn);
         }
     }
 

@@ -63,7 +63,13 @@ pub(crate) fn what_was_sent_is_found_again<H: Harness>(servers: &Servers) {
     let result = producer.query_message(&topic, &key, 32, ALWAYS).unwrap();
     let ids: Vec<_> = result.messages.iter().map(|m| m.message_id()).collect();
     assert_eq!(ids, [receipt.message_id]);
-    assert!(result.failures.is_empty(), "{:?}", result.failures);
+    // The broker that has it has answered; another one may still be building its index.
+    let elsewhere = |broker: &str| broker != &*queue.broker;
+    let failures = &result.failures;
+    assert!(
+        failures.iter().all(|f| elsewhere(&f.broker)),
+        "{failures:?}"
+    );
 }
 
 pub(crate) fn a_topic_that_was_made_can_be_sent_to<H: Harness>(servers: &Servers) {
