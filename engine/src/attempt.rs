@@ -9,7 +9,7 @@ use crate::config::AttemptTimeout;
 use crate::engine::{Engine, later};
 use crate::error::{AttemptFailure, AttemptReport, SendError};
 use crate::io::{ConnId, Now, OpId, Outcome};
-use crate::op::{Attempt, Op, State};
+use crate::op::{Attempt, Fallback, Op, State};
 use crate::peer::Waiting;
 use crate::receipt::{SendReceipt, SendStatus};
 use crate::retry::{Step, next_step};
@@ -127,7 +127,10 @@ impl Engine {
             Ok(receipt)
                 if status != SendStatus::SendOk && config.retry_other_broker_when_not_stored =>
             {
-                send.fallback = Some(Box::new(receipt));
+                send.fallback = Some(Box::new(Fallback {
+                    attempt: attempt.clone(),
+                    receipt: Box::new(receipt),
+                }));
                 self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
             }
             Ok(receipt) => {
@@ -195,8 +198,8 @@ impl Engine {
         let elapsed = now.mono.saturating_duration_since(op.since);
         let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
         let Some(send) = op.as_send_mut() else { return };
-        if let Some(receipt) = send.fallback.take() {
-            return self.confirmed(now, id, receipt);
+        if let Some(fallback) = send.fallback.take() {
+            return self.confirmed_by(now, id, fallback.attempt, fallback.receipt);
         }
         let certainty = send.certainty();
         let failures = std::mem::take(&mut send.failures);

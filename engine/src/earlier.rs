@@ -5,7 +5,7 @@ use rocketmq_proto::{CommandView, ResponseCode};
 
 use crate::engine::Engine;
 use crate::io::{ConnId, Now, OpId};
-use crate::op::{Attempt, Op, State};
+use crate::op::{Attempt, Fallback, Op, State};
 use crate::pending::Waiter;
 use crate::receipt::{SendReceipt, SendStatus};
 
@@ -67,7 +67,8 @@ impl Engine {
             .retry_other_broker_when_not_stored;
         if receipt.status != SendStatus::SendOk && wants_better {
             if let Some(send) = op.as_send_mut() {
-                send.fallback.get_or_insert(receipt);
+                let fallback = Fallback { attempt, receipt };
+                send.fallback.get_or_insert_with(|| Box::new(fallback));
             }
             return;
         }
@@ -78,6 +79,21 @@ impl Engine {
         {
             self.keep_earlier(id, conn, opaque);
             self.hold_for_frame(now, id, conn, seq);
+        }
+        self.confirmed_by(now, id, attempt, receipt);
+    }
+
+    /// Another try than the present one brought the message to its broker: it is the one that hooks
+    /// and trace are told of.
+    pub(crate) fn confirmed_by(
+        &mut self,
+        now: Now,
+        id: OpId,
+        attempt: Attempt,
+        receipt: Box<SendReceipt>,
+    ) {
+        if let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) {
+            send.attempt = Some(attempt);
         }
         self.confirmed(now, id, receipt);
     }

@@ -79,7 +79,7 @@ pub(crate) struct Send {
     /// Tries that were given up and may yet be answered.
     pub(crate) earlier: Vec<Earlier>,
     /// A success that asked for another broker, returned if nothing better comes (E.10).
-    pub(crate) fallback: Option<Box<SendReceipt>>,
+    pub(crate) fallback: Option<Box<Fallback>>,
     /// What it is for, when it is a send of the engine's own making: it has no caller, holds no
     /// permit and belongs to no flush.
     pub(crate) carrier: Option<Box<Carrier>>,
@@ -101,6 +101,13 @@ pub(crate) struct Attempt {
     pub(crate) address: Option<Endpoint>,
     pub(crate) queue_id: i32,
     pub(crate) began: Instant,
+}
+
+/// A success that may yet be bettered, and the try that it came from.
+#[derive(Debug)]
+pub(crate) struct Fallback {
+    pub(crate) attempt: Attempt,
+    pub(crate) receipt: Box<SendReceipt>,
 }
 
 /// What a message waits for.

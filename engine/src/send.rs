@@ -195,9 +195,9 @@ impl Engine {
         let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
             return;
         };
-        if let Some(receipt) = send.fallback.take() {
+        if let Some(fallback) = send.fallback.take() {
             // The last result is kept, and is better than an error (PROTOCOL E.10).
-            return self.confirmed(now, id, receipt);
+            return self.confirmed_by(now, id, fallback.attempt, fallback.receipt);
         }
         let failures = std::mem::take(&mut send.failures);
         let error = if failures.is_empty() {

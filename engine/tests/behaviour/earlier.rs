@@ -1,11 +1,15 @@
 //! Answers to tries that were given up while their send goes on (DESIGN 6, retry).
 
-use rocketmq_engine::proto::ResponseCode;
+use std::sync::{Arc, Mutex};
+
+use rocketmq_engine::proto::trace::TraceRecords;
+use rocketmq_engine::proto::{RequestCode, ResponseCode, TraceRecord};
 use rocketmq_engine::{
-    Certainty, CloseReason, Config, Event, OnTimeout, OpId, SendErrorKind, SendStatus,
+    Certainty, CloseReason, Config, Event, OnTimeout, OpId, SendErrorKind, SendHook, SendStatus,
+    SentMessage, TraceConfig,
 };
 
-use crate::rig::{Rig, Sent, message};
+use crate::rig::{Rig, Sent, message, route};
 
 /// A send whose first try is overdue: the frames of its first and second try, to different brokers.
 fn overdue(change: impl FnOnce(&mut Config)) -> (Rig, OpId, Sent, Sent) {
@@ -183,4 +187,94 @@ fn a_request_that_an_earlier_try_brought_to_its_broker_waits_for_its_reply_and_i
     let error = rig.error(op);
     assert_eq!(error.certainty(), Certainty::Stored);
     assert_eq!(error.kind(), SendErrorKind::NoReply);
+}
+
+/// One row a way in which another try than the last one brings a message to its broker: what the
+/// first and the second try's broker answer, and when the send is over.
+#[test]
+fn hooks_and_trace_name_the_broker_that_stored_the_message_and_not_that_of_the_last_try() {
+    let poor = ResponseCode::SLAVE_NOT_AVAILABLE;
+    let rows = [
+        (ResponseCode::SUCCESS, None, 1_500),
+        (poor, Some(ResponseCode::MESSAGE_ILLEGAL), 1_500),
+        (poor, None, 3_000),
+    ];
+    for (stored, refused, ends_at) in rows {
+        let diary = Arc::new(Diary::default());
+        let (mut rig, op, first, second) = overdue(|config| {
+            config.retry_other_broker_when_not_stored = true;
+            config.hooks.send.push(diary.clone());
+            config.trace = Some(TraceConfig::default());
+        });
+        rig.confirm_as(&first, stored);
+        if let Some(code) = refused {
+            rig.answer(&second, code, "not here");
+        }
+        rig.run_to(ends_at);
+        let stored_by = rig.receipt(op).queue.broker;
+        assert_eq!(&*stored_by, first.field("n"));
+        assert_eq!(diary.take(), [format!("{stored_by} at {stored_by}:1")],);
+        assert_eq!(traced_at(&mut rig, ends_at), format!("{stored_by}:1"),);
+    }
+}
+
+#[test]
+fn hooks_and_trace_name_the_broker_whose_poor_success_was_kept() {
+    let diary = Arc::new(Diary::default());
+    let (mut rig, _) = Rig::with_brokers(&["a", "b"], 1, |config| {
+        config.retries = 1;
+        config.retry_other_broker_when_not_stored = true;
+        config.hooks.send.push(diary.clone());
+        config.trace = Some(TraceConfig::default());
+    });
+    let op = rig.send(message("x"));
+    let first = rig.next_send().unwrap();
+    rig.confirm_as(&first, ResponseCode::FLUSH_SLAVE_TIMEOUT);
+    let second = rig.next_send().unwrap();
+    rig.answer(&second, ResponseCode::SYSTEM_ERROR, "broken");
+    let stored_by = rig.receipt(op).queue.broker;
+    assert_eq!(&*stored_by, first.field("n"));
+    assert_ne!(&*stored_by, second.field("n"));
+    assert_eq!(diary.take(), [format!("{stored_by} at {stored_by}:1")]);
+    assert_eq!(traced_at(&mut rig, 0), format!("{stored_by}:1"));
+}
+
+/// Who was told to have stored which message.
+#[derive(Default)]
+struct Diary(Mutex<Vec<String>>);
+
+impl Diary {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl SendHook for Diary {
+    fn after(&self, sent: &SentMessage) {
+        let (broker, address) = (
+            sent.broker.as_ref().unwrap(),
+            sent.address.as_ref().unwrap(),
+        );
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("{broker} at {address}"));
+    }
+}
+
+/// The address in the only record of the trace, which was made at this time.
+fn traced_at(rig: &mut Rig, ms: u64) -> String {
+    rig.forget_frames();
+    rig.run_to(ms + 500);
+    let question = rig.take_frame(RequestCode::GET_ROUTEINFO_BY_TOPIC);
+    rig.answer_body(&question, ResponseCode::SUCCESS, route(&["a", "b"], 1));
+    let trace = rig.next_send().unwrap();
+    let body = std::str::from_utf8(&trace.command.body).unwrap();
+    let mut records = TraceRecords::new(body);
+    let record = records.next().unwrap().unwrap();
+    assert!(records.next().is_none());
+    match record {
+        TraceRecord::Publish(publish) => publish.store_host.unwrap().into_owned(),
+        other => panic!("{other:?}"),
+    }
 }
