@@ -32,7 +32,10 @@ impl Engine {
             self.count(now, &op, &outcome);
             self.tell_sent(now, &op, &outcome);
             match &mut outcome {
-                Outcome::Done => self.trace_end(now, &op),
+                Outcome::Done => {
+                    self.trace_end(now, &op);
+                    self.tell_ended(&op);
+                }
                 Outcome::Sent(receipt) => self.trace_send(now, &mut op, receipt),
                 _ => {}
             }

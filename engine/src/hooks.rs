@@ -10,7 +10,7 @@
 //! | 4 | [`RpcHook::after`] | where the answer was read | look | counted |
 //! | 5 | [`SendHook::after`] | where the send ended, once for all of its tries | look | counted |
 //!
-//! [`EndTransactionHook::ended`] runs when the end of a transaction was given out. Hooks of a kind
+//! [`EndTransactionHook::ended`] runs when the end of a transaction was written. Hooks of a kind
 //! run in the order of their list. None of them runs under a lock of this library, and each is caught
 //! on its own: a panic harms its own send at most. Those of rows 3 to 5 run on the task or thread that
 //! serves a connection: keep them short, what takes long belongs elsewhere.
@@ -76,7 +76,8 @@ pub trait SendHook: Send + Sync {
     }
 }
 
-/// Is told when the end of a transaction was given out to be written.
+/// Is told when the end of a transaction was written: once, however many tries that took, and not at
+/// all when it could not be.
 pub trait EndTransactionHook: Send + Sync {
     /// The end of a transaction.
     fn ended(&self, end: &EndedTransaction);
@@ -133,7 +134,7 @@ pub struct SentMessage {
     pub outcome: Result<Option<SendReceipt>, SendError>,
 }
 
-/// A transaction whose end was given out.
+/// A transaction whose end was written.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndedTransaction {

@@ -348,10 +348,6 @@ impl Engine {
             return;
         };
         let config = self.members.config(op.producer);
-        let to = send.attempt.as_ref().and_then(|a| a.address.clone());
-        let call = to
-            .filter(|_| !config.hooks.end_transaction.is_empty())
-            .map(|to| HookCall::ended(config, end.told(config, &send.prepared.topic, to)));
         let (header, remark) = (end.header(config), end.remark());
         let (opaque, body) = (self.pending.next_opaque(), Bytes::new());
         let encoded = encode(
@@ -364,11 +360,22 @@ impl Engine {
             &body,
         );
         match encoded {
-            Ok(head) => {
-                self.give_out_oneway(id, conn, head, body);
-                self.outputs.extend(call.map(Output::Hook));
-            }
+            Ok(head) => self.give_out_oneway(id, conn, head, body),
             Err(error) => self.fail_send(now, id, error.into()),
+        }
+    }
+
+    /// Hands the end of a transaction that was written to the hooks after it.
+    pub(crate) fn tell_ended(&mut self, op: &Op) {
+        let config = self.members.config(op.producer);
+        let Some(send) = op.as_send() else { return };
+        let end = send.prepared.end.as_ref();
+        let end = end.filter(|_| !config.hooks.end_transaction.is_empty());
+        let to = send.attempt.as_ref().and_then(|a| a.address.clone());
+        if let (Some(end), Some(to)) = (end, to) {
+            let told = end.told(config, &send.prepared.topic, to);
+            let call = HookCall::ended(config, told);
+            self.outputs.push_back(Output::Hook(call));
         }
     }
 }

@@ -70,6 +70,7 @@ fn a_namespace_is_around_group_and_topic_on_the_wire_and_nowhere_else() {
     rig.decide(op, TransactionState::Rollback);
     let end = rig.frame(conns[0], END);
     assert_eq!(end.field("producerGroup"), "ns%group");
+    rig.flushed(conns[0], end.seq);
     let told = ended.0.lock().unwrap().pop().unwrap();
     assert_eq!((told.group.as_str(), told.topic.as_str()), ("group", "T"));
     assert_eq!(told.state, TransactionKind::Rollback);
@@ -224,6 +225,38 @@ fn an_end_is_tried_again_as_long_as_no_byte_of_it_left() {
     rig.flushed(again, end.seq);
     assert!(matches!(rig.outcome(op), Some(Outcome::Done)));
     assert_eq!(rig.engine.stats().transactions_ended, 1);
+}
+
+#[test]
+fn hooks_hear_once_of_an_end_and_only_when_it_was_written() {
+    let ended = Arc::new(Ended::default());
+    let hook = ended.clone();
+    let (mut rig, conns) = Rig::with_brokers(&["a"], 1, |config| {
+        config.hooks.end_transaction.push(hook);
+    });
+    let told = || std::mem::take(&mut *ended.0.lock().unwrap());
+    let receipt = confirmed(&mut rig, message("paid"));
+    rig.end(&receipt, TransactionState::Commit);
+    rig.frame(conns[0], END);
+    rig.close(conns[0]);
+    rig.run_to(200);
+    let again = rig.connect("a:1");
+    let end = rig.frame(again, END);
+    assert!(told().is_empty(), "it may yet fail");
+    rig.flushed(again, end.seq);
+    let [told_of] = &told()[..] else {
+        panic!("it is told once")
+    };
+    assert_eq!(told_of.message_id, receipt.message_id);
+    assert_eq!(told_of.state, TransactionKind::Commit);
+    assert!(!told_of.from_check);
+
+    let op = rig.end(&receipt, TransactionState::Commit);
+    let end = rig.frame(again, END);
+    rig.input(rocketmq_engine::Input::Offered(again, end.seq));
+    rig.close(again);
+    rig.error(op);
+    assert!(told().is_empty(), "it was not written");
 }
 
 #[test]
