@@ -217,7 +217,7 @@ impl Engine {
             return SendError::closed(Certainty::NotSent);
         };
         let elapsed = now.mono.saturating_duration_since(op.since);
-        let topic = &send.prepared.topic;
+        let topic = self.config.own_topic(&send.prepared.topic);
         let what = match send.state {
             State::Permit => {
                 let (pool, most) = match send.oneway {

@@ -91,7 +91,7 @@ impl Engine {
         let Some(send) = op.as_send() else { return };
         let text = format!(
             "the request to topic {} was stored as {}, but no reply came within {:.1?}",
-            send.prepared.topic,
+            self.config.own_topic(&send.prepared.topic),
             send.prepared.message_id,
             now.mono.saturating_duration_since(op.since)
         );

@@ -12,7 +12,7 @@ use crate::config::OnTimeout;
 use crate::dial::DialError;
 use crate::engine::{Engine, later};
 use crate::error::{AttemptFailure, SendError};
-use crate::io::{CloseReason, ConnId, Endpoint, FrameSeq, Now, OpId, Outcome};
+use crate::io::{CloseReason, ConnId, FrameSeq, Now, OpId, Outcome};
 use crate::member::Member;
 use crate::op::Kind;
 use crate::peer::{Link, PeerId, Waiting};
@@ -44,29 +44,18 @@ impl Engine {
             return;
         };
         let Some(address) = target.address.clone() else {
-            target.failed(now.mono, AttemptFailure::NoAddress);
-            target.state = TargetState::Over;
-            return;
+            return self.admin_over(now, id, index, AttemptFailure::NoAddress);
         };
         if asks_name_servers && !self.routes.is_name_server(&address) {
             // The list was replaced meanwhile (I 16).
             let (why, written) = (CloseReason::NotListed, false);
-            target.failed(now.mono, AttemptFailure::Dropped { why, written });
-            target.state = TargetState::Over;
-            return;
+            return self.admin_over(now, id, index, AttemptFailure::Dropped { why, written });
         }
-        let peer = self.admin_peer(&address, asks_name_servers);
+        let peer = self.peers.at(&address);
         if is_master {
             self.note_master(now, peer);
         }
         self.admin_reach(now, id, index, peer);
-    }
-
-    /// Who is dialled: brokers at their VIP port, if that is wanted (PROTOCOL C.6).
-    fn admin_peer(&mut self, address: &Endpoint, is_name_server: bool) -> PeerId {
-        let vip = self.config.vip_channel && !is_name_server;
-        let vip = address.vip().filter(|_| vip);
-        self.peers.at(vip.as_ref().unwrap_or(address))
     }
 
     fn admin_reach(&mut self, now: Now, id: OpId, index: usize, peer: PeerId) {
@@ -142,10 +131,9 @@ impl Engine {
             // Not looked at: asked once more, on a new connection (E.13).
             let is_first = !std::mem::replace(&mut target.gone_away, true);
             let address = target.address.clone();
-            let asks_name_servers = admin.request.asks_name_servers();
             self.leave(now, conn);
             if let Some(address) = address.filter(|_| is_first) {
-                let peer = self.admin_peer(&address, asks_name_servers);
+                let peer = self.peers.at(&address);
                 self.admin_reach(now, id, index, peer);
                 return self.admin_step(now, id);
             }
@@ -158,11 +146,11 @@ impl Engine {
         match answer::read(&admin.request, answer, body) {
             Read::Answer(answer) => match admin.found.add(&target.name, answer, body.len()) {
                 Ok(()) => target.failure = None,
-                Err(failure) => target.failed(now.mono, failure),
+                Err(failure) => self.admin_over(now, id, index, failure),
             },
             Read::Nothing(failure) => {
-                target.failed(now.mono, failure);
                 target.has_nothing = true;
+                self.admin_over(now, id, index, failure);
             }
             Read::Failed(failure) => self.admin_failed(now, id, index, failure),
         }
@@ -205,17 +193,26 @@ impl Engine {
     /// A try failed: another one with the same server, or no more with this one.
     fn admin_failed(&mut self, now: Now, id: OpId, index: usize, failure: AttemptFailure) {
         let Some(admin) = self.admin(id) else { return };
-        let tries = admin.tries();
+        let tries = admin.targets.get(index).map_or(0, |target| target.tries);
+        let again = tries < admin.tries() && !is_final(&failure);
+        self.admin_over(now, id, index, failure);
+        if again {
+            self.set_target(id, index, TargetState::Waiting);
+        }
+    }
+
+    /// A try failed, and this server is asked no more.
+    fn admin_over(&mut self, now: Now, id: OpId, index: usize, failure: AttemptFailure) {
+        let Some(Kind::Admin(admin)) = self.ops.get_mut(id).map(|op| &mut op.kind) else {
+            return;
+        };
         let Some(target) = admin.targets.get_mut(index) else {
             return;
         };
-        let again = target.tries < tries && !is_final(&failure);
-        target.failed(now.mono, failure);
-        target.state = if again {
-            TargetState::Waiting
-        } else {
-            TargetState::Over
-        };
+        let address = target.address.as_ref();
+        let mapped = address.and_then(|address| self.peers.mapped(address));
+        target.failed(now.mono, mapped, failure);
+        target.state = TargetState::Over;
     }
 
     /// Gives up on the servers whose time is over.

@@ -9,18 +9,34 @@ use crate::config::Config;
 
 /// The names as servers know them.
 pub(super) fn outward(config: &Config, request: &mut AdminRequest) -> Result<(), InvalidName> {
+    rename(request, |topic| config.wire_topic(topic))
+}
+
+/// A request in the application's own words, for texts.
+pub(super) fn own(config: &Config, request: &AdminRequest) -> AdminRequest {
+    let mut own = request.clone();
+    match rename(&mut own, |topic| Ok(config.own_topic(topic).into_owned())) {
+        Ok(()) => own,
+        Err(_) => request.clone(),
+    }
+}
+
+fn rename(
+    request: &mut AdminRequest,
+    name: impl Fn(&TopicName) -> Result<TopicName, InvalidName>,
+) -> Result<(), InvalidName> {
     match request {
         AdminRequest::CreateTopic(topic) => {
-            topic.topic = wrapped(config, &topic.topic)?.to_string();
+            topic.topic = name(&TopicName::new(&topic.topic)?)?.to_string();
         }
         AdminRequest::EarliestStoreTime(queue)
         | AdminRequest::MaxOffset(queue)
         | AdminRequest::MinOffset(queue)
-        | AdminRequest::SearchOffset { queue, .. } => queue.topic = wrapped(config, &queue.topic)?,
+        | AdminRequest::SearchOffset { queue, .. } => queue.topic = name(&queue.topic)?,
         AdminRequest::Find { topic, .. } | AdminRequest::Recall { topic, .. } => {
-            *topic = wrapped(config, topic)?;
+            *topic = name(topic)?;
         }
-        AdminRequest::Query(query) => query.topic = wrapped(config, &query.topic)?,
+        AdminRequest::Query(query) => query.topic = name(&query.topic)?,
         AdminRequest::ClusterInfo | AdminRequest::TopicList | AdminRequest::View(_) => {}
     }
     Ok(())
@@ -39,10 +55,6 @@ pub(super) fn inward(config: &Config, answer: &mut AdminAnswer) {
         | AdminAnswer::Recalled(_)
         | AdminAnswer::Topics(_) => {}
     }
-}
-
-fn wrapped(config: &Config, topic: &str) -> Result<TopicName, InvalidName> {
-    config.wire_topic(&TopicName::new(topic)?)
 }
 
 fn unwrapped(config: &Config, topic: &mut String) {

@@ -9,6 +9,7 @@ use super::names;
 use super::request::{AdminRequest, KeyQuery};
 use super::state::{AdminOp, Target, TargetState};
 use super::targets::{Known, Missing, targets};
+use crate::config::Config;
 use crate::engine::{Accepted, Engine, later};
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::io::{Endpoint, Now, OpId, Outcome, ProducerId};
@@ -90,27 +91,20 @@ impl Engine {
         let Some(known) = self.routes.topics.get(topic) else {
             return;
         };
-        let error = match (why, &known.route) {
-            (_, None) if error.kind() == SendErrorKind::NameServer => error.clone(),
-            (Missing::Topic, _) => {
-                let text = format!("The topic[{}] not matched route info ({error})", known.name);
-                SendError::new(SendErrorKind::NoRoute, Certainty::NotSent, text)
+        let topic = self.config.own_topic(&known.name);
+        let text = match why {
+            _ if known.route.is_none() && error.kind() == SendErrorKind::NameServer => {
+                return self.finish(now, id, Outcome::Failed(error.clone()));
             }
-            (Missing::Broker(name), _) => {
-                let text = format!(
-                    "The broker[{name}] not exist: the route of topic {} names no such master",
-                    known.name
-                );
-                SendError::new(SendErrorKind::NoRoute, Certainty::NotSent, text)
-            }
-            (Missing::Masters, _) => {
-                let text = format!(
-                    "Not found broker, maybe key is wrong: the route of topic {} names no master",
-                    known.name
-                );
-                SendError::new(SendErrorKind::NoRoute, Certainty::NotSent, text)
-            }
+            Missing::Topic => format!("The topic[{topic}] not matched route info ({error})"),
+            Missing::Broker(name) => format!(
+                "The broker[{name}] not exist: the route of topic {topic} names no such master"
+            ),
+            Missing::Masters => format!(
+                "Not found broker, maybe key is wrong: the route of topic {topic} names no master"
+            ),
         };
+        let error = SendError::new(SendErrorKind::NoRoute, Certainty::NotSent, text);
         self.finish(now, id, Outcome::Failed(error));
     }
 
@@ -129,11 +123,22 @@ impl Engine {
         targets(&admin.request, known, now.mono)
     }
 
-    fn admin_targets(&mut self, now: Now, id: OpId, targets: Vec<Target>) {
-        if let Some(admin) = self.admin(id) {
-            admin.targets = targets;
-        }
+    fn admin_targets(&mut self, now: Now, id: OpId, brokers: Vec<Target>) {
+        self.admin_take(id, brokers);
         self.admin_step(now, id);
+    }
+
+    /// These brokers are to be asked, at their VIP port, if that is wanted (PROTOCOL C.6).
+    fn admin_take(&mut self, id: OpId, mut brokers: Vec<Target>) {
+        if self.config.vip_channel {
+            for broker in &mut brokers {
+                let vip = broker.address.as_ref().and_then(Endpoint::vip);
+                broker.address = vip.or_else(|| broker.address.take());
+            }
+        }
+        if let Some(admin) = self.admin(id) {
+            admin.targets = brokers;
+        }
     }
 
     /// Goes on: the end, or the next servers, or nothing but waiting.
@@ -209,24 +214,24 @@ impl Engine {
         let Ok(targets) = self.admin_whom(now, id, topic) else {
             return false;
         };
-        if let Some(admin) = self.admin(id) {
-            admin.targets = targets;
-        }
+        self.admin_take(id, targets);
         true
     }
 
     /// All servers have had their say.
     fn admin_conclude(&mut self, now: Now, id: OpId) {
-        let timed_out = self
-            .ops
-            .get(id)
-            .and_then(|op| op.deadline)
-            .is_some_and(|deadline| deadline <= now.mono);
-        let Some(admin) = self.admin(id) else { return };
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
+        let config = self.members.config(op.producer);
+        let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
+        let Kind::Admin(admin) = &mut op.kind else {
+            return;
+        };
         let failures = admin.failures();
-        let outcome = match admin.found.answer.take() {
+        let mut outcome = match admin.found.answer.take() {
             Some(AdminAnswer::Messages(found)) if found.messages.is_empty() => {
-                Outcome::Failed(admin.error(timed_out))
+                Outcome::Failed(admin.error(config, timed_out))
             }
             Some(AdminAnswer::Messages(mut found)) => {
                 found
@@ -241,14 +246,10 @@ impl Engine {
                 Outcome::Admin(Box::new(AdminAnswer::Created(created)))
             }
             Some(answer) => Outcome::Admin(Box::new(answer)),
-            None => Outcome::Failed(admin.error(timed_out)),
+            None => Outcome::Failed(admin.error(config, timed_out)),
         };
-        self.admin_finish(now, id, outcome);
-    }
-
-    fn admin_finish(&mut self, now: Now, id: OpId, mut outcome: Outcome) {
-        if let (Outcome::Admin(answer), Some(op)) = (&mut outcome, self.ops.get(id)) {
-            names::inward(self.members.config(op.producer), answer);
+        if let Outcome::Admin(answer) = &mut outcome {
+            names::inward(config, answer);
         }
         self.finish(now, id, outcome);
     }
@@ -262,12 +263,11 @@ impl Engine {
             .is_some_and(|deadline| deadline <= now.mono);
         let Some(admin) = self.admin(id) else { return };
         if let Some(topic) = admin.route {
+            let known = self.routes.topics.get(topic);
+            let name = known.map(|topic| self.config.own_topic(&topic.name));
             let text = format!(
                 "no route info of topic {} in time: {}",
-                self.routes
-                    .topics
-                    .get(topic)
-                    .map_or("", |topic| topic.name.as_str()),
+                name.as_ref().map_or("", |name| name.as_str()),
                 self.describe_lookup(topic)
             );
             let error = SendError::new(SendErrorKind::Timeout, Certainty::NotSent, text);
@@ -299,15 +299,16 @@ impl AdminOp {
         }
     }
 
-    fn error(&self, timed_out: bool) -> SendError {
+    fn error(&self, config: &Config, timed_out: bool) -> SendError {
         let failures = self.failures();
+        let request = names::own(config, &self.request);
         if failures.is_empty() {
-            return self.not_found();
+            return self.not_found(&request);
         }
         let reports = self.reports();
         let last = failures.last();
         let kind = SendErrorKind::of(last.map(|report| &report.cause), timed_out);
-        let what = self.request.describe();
+        let what = request.describe();
         let text = match last {
             Some(last) => format!("{what} failed; the last to be asked, {last}"),
             None => format!("{what} failed"),
@@ -315,9 +316,9 @@ impl AdminOp {
         SendError::new(kind, SendError::certainty_of(&reports), text).with_attempts(reports)
     }
 
-    fn not_found(&self) -> SendError {
+    fn not_found(&self, request: &AdminRequest) -> SendError {
         let reports = self.reports();
-        let text = match (&self.request, reports.last()) {
+        let text = match (request, reports.last()) {
             (AdminRequest::Query(query), _) => format!(
                 "query message by key finished, but no message. Topic {}, key {}",
                 query.topic, query.key

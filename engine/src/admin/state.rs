@@ -35,6 +35,7 @@ pub(crate) struct AdminOp {
 pub(super) struct Target {
     /// The broker's name, or "name server".
     pub(super) name: Arc<str>,
+    /// Where it is dialled: of a broker the VIP port, if that is wanted.
     pub(super) address: Option<Endpoint>,
     /// Whether it is known to be a broker's master, which gets heartbeats.
     pub(super) is_master: bool,
@@ -192,11 +193,11 @@ impl Target {
         )
     }
 
-    pub(super) fn failed(&mut self, now: Instant, cause: AttemptFailure) {
+    pub(super) fn failed(&mut self, now: Instant, mapped: Option<Endpoint>, cause: AttemptFailure) {
         self.failure = Some(AttemptReport {
             broker: self.name.clone(),
             address: self.address.clone(),
-            mapped: None,
+            mapped,
             elapsed: now.saturating_duration_since(self.began),
             cause,
         });

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use rocketmq_engine::proto::{
-    Batch, BatchMembers, Message, MessageQueue, Properties, RequestCode, ResponseCode, TopicName,
+    Batch, BatchMembers, Message, MessageQueue, Properties, RecallHandle, RequestCode,
+    ResponseCode, TopicName,
 };
-use rocketmq_engine::{Config, Event, Operation, Outcome, Prepared, SendErrorKind};
+use rocketmq_engine::{
+    Config, Event, NewTopic, Operation, Outcome, Prepared, Question, SendErrorKind,
+};
 
 use crate::rig::{NAME_SERVER, Rig, message};
 
@@ -110,6 +113,81 @@ fn errors_name_topics_as_the_application_does() {
         error.contains("topic T ") && !error.contains("ns%"),
         "{error}"
     );
+}
+
+#[test]
+fn errors_of_waiting_name_topics_as_the_application_does() {
+    let (mut rig, _) = Rig::with_brokers(&["a"], 1, |config| {
+        in_namespace(config);
+        config.max_in_flight = 1;
+        config.retries = 0;
+    });
+    let (request, _) = rig.request(message("ping"), 1_000);
+    let sent = rig.next_send().unwrap();
+    rig.confirm(&sent);
+    let no_room = rig.send(message("x").timeout(Duration::from_millis(500)));
+    rig.run_to(1_000);
+    let elsewhere = rig.send(Message::new("U", "x"));
+    rig.run_to(5_000);
+    for (op, named) in [
+        (request, "topic T "),
+        (no_room, "topic T:"),
+        (elsewhere, "topic U"),
+    ] {
+        let error = rig.error(op).to_string();
+        assert!(error.contains(named) && !error.contains("ns%"), "{error}");
+    }
+}
+
+/// One row an admin request, what servers answer to all that it asks (`None`: nothing), and what its
+/// error then says.
+#[test]
+fn errors_of_admin_requests_name_topics_as_the_application_does() {
+    let of_queue = |broker| Question::max_offset(&MessageQueue::new(topic("T"), broker, 0)).request;
+    let query = |topic| Question::query_message(topic, "k", 32, 0..9).request;
+    let handle = RecallHandle {
+        topic: "T".to_owned(),
+        broker: "a".to_owned(),
+        deliver_at_ms: 5,
+        unique_id: "U".to_owned(),
+    };
+    let new = NewTopic::new("new", 1).key_topic("ns%T");
+    let refused = Some(ResponseCode::SYSTEM_ERROR);
+    let not_there = Some(ResponseCode::TOPIC_NOT_EXIST);
+    let not_found = Some(ResponseCode::QUERY_NOT_FOUND);
+    let rows = [
+        (of_queue("a"), refused, "the max offset of T@a:0 failed"),
+        (of_queue("z"), refused, "the route of topic T names no such"),
+        (query("T"), refused, "querying topic T by key"),
+        (query("T"), not_found, "Topic T, key k"),
+        (query("U"), not_there, "The topic[U] not matched"),
+        (query("U"), None, "no route info of topic U in time"),
+        (
+            Question::create_topic(new).request,
+            refused,
+            "creating new failed",
+        ),
+        (
+            Question::recall("T", &handle.encode()).request,
+            refused,
+            "a message of topic T failed",
+        ),
+    ];
+    for (request, answer, says) in rows {
+        let (mut rig, _) = Rig::with_brokers(&["a"], 1, in_namespace);
+        let op = rig.submit(Operation::Admin {
+            request: Box::new(request.unwrap()),
+            timeout: Duration::from_secs(1),
+        });
+        while let Some(code) = answer.filter(|_| rig.frames().next().is_some()) {
+            let asked = rig.frames().next().cloned().unwrap();
+            rig.forget_frames();
+            rig.answer(&asked, code, "no");
+        }
+        rig.run_to(1_000);
+        let error = rig.error(op).to_string();
+        assert!(error.contains(says) && !error.contains("ns%"), "{error}");
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rocketmq_engine::proto::{MessageQueue, RequestCode, ResponseCode, TopicName};
-use rocketmq_engine::{Config, ConnId, DialError, Endpoint, Event, Input, Operation, Question};
+use rocketmq_engine::{
+    Config, ConnId, DialError, Endpoint, Event, Input, NewTopic, Operation, Outcome, Question,
+};
 
 use crate::rig::{NAME_SERVER, Rig, message, route};
 
@@ -151,4 +153,48 @@ fn admin_calls_go_to_the_vip_port() {
         timeout: Duration::from_secs(3),
     });
     rig.frame(vip, RequestCode::GET_MAX_OFFSET);
+}
+
+#[test]
+fn the_error_of_an_admin_call_names_where_its_broker_was_dialled() {
+    let mut rig = sending(&["a"], |_| {});
+    let conn = rig.dial("a:10909").unwrap();
+    mapped(&mut rig, conn, "127.0.0.1:20909");
+    rig.input(Input::Connected(conn));
+    let queue = MessageQueue::new(TopicName::new("T").unwrap(), "a", 0);
+    let request = Question::max_offset(&queue).into_request().unwrap();
+    let op = rig.submit(Operation::Admin {
+        request: Box::new(request),
+        timeout: Duration::from_secs(3),
+    });
+    let asked = rig.frame(conn, RequestCode::GET_MAX_OFFSET);
+    rig.answer(&asked, ResponseCode::SYSTEM_ERROR, "broken");
+    let error = rig.error(op);
+    let [report] = error.attempts() else {
+        panic!("{error}")
+    };
+    let address = |address: &Option<Endpoint>| address.as_ref().unwrap().to_string();
+    assert_eq!(address(&report.address), "a:10909");
+    assert_eq!(address(&report.mapped), "127.0.0.1:20909");
+    let named = "a at a:10909 (dialled as 127.0.0.1:20909)";
+    assert!(error.to_string().contains(named), "{error}");
+}
+
+#[test]
+fn an_admin_call_stays_at_the_vip_port_when_it_is_tried_again_or_asked_to_go_away() {
+    let mut rig = sending(&["a"], |_| {});
+    rig.connect("a:10909");
+    let request = Question::create_topic(NewTopic::new("new", 4).key_topic("T"));
+    let op = rig.submit(Operation::Admin {
+        request: Box::new(request.into_request().unwrap()),
+        timeout: Duration::from_secs(3),
+    });
+    let first = rig.take_frame(RequestCode::UPDATE_AND_CREATE_TOPIC);
+    rig.answer(&first, ResponseCode::SYSTEM_ERROR, "not now");
+    let second = rig.take_frame(RequestCode::UPDATE_AND_CREATE_TOPIC);
+    rig.answer(&second, ResponseCode::GO_AWAY, "elsewhere");
+    let again = rig.connect("a:10909");
+    let third = rig.frame(again, RequestCode::UPDATE_AND_CREATE_TOPIC);
+    rig.answer(&third, ResponseCode::SUCCESS, "");
+    assert!(matches!(rig.outcome(op), Some(Outcome::Admin(_))));
 }
