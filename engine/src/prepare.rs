@@ -73,7 +73,11 @@ impl Prepared {
     ) -> Result<Self, SendError> {
         message.check(config.max_message_size)?;
         message.stamp(unique_id);
-        let topic = wire_topic(config, message.topic())?;
+        let topic = match message.is_reply() {
+            // Every broker has this topic under this name, whatever the namespace (PROTOCOL G.3).
+            true => message.topic().clone(),
+            false => wire_topic(config, message.topic())?,
+        };
         name_instance(config, &mut message);
         let (body, mut sys_flag) = squeeze(config, message.body());
         if hooked(config) {

@@ -355,6 +355,7 @@ macro_rules! suite_in_process {
                     a_hook_may_use_the_producer;
                 naming:
                     a_namespace_is_seen_by_the_servers_only,
+                    replies_come_back_into_a_namespace,
                     the_second_kind_of_namespace_changes_no_name;
                 name_servers:
                     one_that_refuses_is_passed_over,

@@ -1,9 +1,13 @@
 //! Namespaces (PROTOCOL G.6) and what else every request says of its client (B.1, E.1, E.3).
 
+use std::thread;
+
 use rocketmq_engine::Config;
 use rocketmq_proto::{Batch, Message};
 
-use super::support::{TOPIC, cluster, cluster_with, message, producer_with};
+use super::support::{
+    PATIENCE, TOPIC, cluster, cluster_with, eventually, message, producer_with, text,
+};
 use super::{Harness, Producer};
 
 pub(crate) fn a_namespace_is_seen_by_the_servers_only<H: Harness>() {
@@ -35,6 +39,28 @@ pub(crate) fn a_namespace_is_seen_by_the_servers_only<H: Harness>() {
     assert_eq!(clients[0].producer_groups, ["space%suite"]);
     producer.shutdown(std::time::Duration::from_secs(5));
     assert!(broker.clients().is_empty());
+}
+
+/// Who asks and who replies are in a namespace, what carries the reply is not.
+pub(crate) fn replies_come_back_into_a_namespace<H: Harness>() {
+    let wire = format!("space%{TOPIC}");
+    let cluster = cluster_with(1, |builder| builder.topic(&wire, 2));
+    let harness = H::new();
+    let asking = producer_with(&harness, &cluster, in_space);
+    let replying = producer_with(&harness, &cluster, |config| {
+        in_space(config);
+        config.client_id = "10.0.0.9@replier".into();
+    });
+    let asked = {
+        let asking = asking.clone();
+        thread::spawn(move || asking.request(message("ping"), PATIENCE))
+    };
+    let broker = cluster.broker(0);
+    eventually("the request is stored", || !broker.stored(&wire).is_empty());
+    let receipt = replying.reply(&broker.stored(&wire)[0], "pong").unwrap();
+    assert_eq!(&*receipt.queue.topic, "DefaultCluster_REPLY_TOPIC");
+    assert_eq!(text(&asked.join().unwrap().unwrap()), "pong");
+    assert!(broker.stored("space%DefaultCluster_REPLY_TOPIC").is_empty());
 }
 
 pub(crate) fn the_second_kind_of_namespace_changes_no_name<H: Harness>() {

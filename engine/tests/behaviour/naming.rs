@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocketmq_engine::proto::{
     Batch, BatchMembers, Message, MessageQueue, Properties, RecallHandle, RequestCode,
-    ResponseCode, TopicName,
+    ResponseCode, StoredMessage, StoredVersion, SysFlag, TopicName,
 };
 use rocketmq_engine::{
     Config, Event, NewTopic, Operation, Outcome, Prepared, Question, SendErrorKind,
@@ -79,6 +79,51 @@ fn a_name_that_is_in_the_namespace_already_is_not_put_there_again() {
         rig.confirm(&sent);
         assert_eq!(rig.receipt(op).queue.topic, topic("T"));
     }
+}
+
+/// PROTOCOL G.3: brokers make the topic of replies by themselves, in no namespace, and hosts whose
+/// namespaces differ reply to each other through it.
+#[test]
+fn a_reply_goes_to_the_clusters_own_topic_and_into_no_namespace() {
+    let mut rig = Rig::new(in_namespace);
+    let properties = [
+        ("CLUSTER", "c"),
+        ("CORRELATION_ID", "C1"),
+        ("REPLY_TO_CLIENT", "asker"),
+    ];
+    let properties = properties.map(|(name, value)| format!("{name}\u{1}{value}"));
+    let request = StoredMessage {
+        version: StoredVersion::V1,
+        topic: "T".into(),
+        queue_id: 0,
+        queue_offset: 0,
+        commit_log_offset: 0,
+        flag: 0,
+        sys_flag: SysFlag::default(),
+        body_crc: 0,
+        born_timestamp: 0,
+        born_host: ([10, 0, 0, 1], 1).into(),
+        store_timestamp: 0,
+        store_host: ([10, 0, 0, 1], 1).into(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        properties: Properties::from_wire(properties.join("\u{2}")),
+        body: "ping".into(),
+    };
+    let op = rig.send(Message::in_reply_to(&request, "pong").unwrap());
+    let name_server = rig.connect(NAME_SERVER);
+    let question = rig.frame(name_server, RequestCode::GET_ROUTEINFO_BY_TOPIC);
+    assert_eq!(question.field("topic"), "c_REPLY_TOPIC");
+    let route = crate::rig::route(&["a"], 1);
+    rig.answer_body(&question, ResponseCode::SUCCESS, route);
+    let broker = rig.connect("a:1");
+    let sent = rig.frame(broker, RequestCode::SEND_REPLY_MESSAGE_V2);
+    assert_eq!(
+        (sent.field("a"), sent.field("b")),
+        ("ns%group", "c_REPLY_TOPIC")
+    );
+    rig.confirm(&sent);
+    assert_eq!(rig.receipt(op).queue.topic, topic("c_REPLY_TOPIC"));
 }
 
 #[test]
