@@ -157,16 +157,17 @@ impl TopicName {
     /// another question: [`topic::is_send_allowed`].
     pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidName> {
         let name = name.as_ref();
-        if is_blank(name) {
-            return Err(InvalidName::TopicBlank);
+        // Legal characters are one unit each, so that the bytes can be counted.
+        if (1..=MAX_TOPIC_LEN).contains(&name.len()) && has_legal_characters(name) {
+            return Ok(Self(name.into()));
         }
-        if utf16_len(name) > MAX_TOPIC_LEN {
-            return Err(InvalidName::TopicTooLong { name: name.into() });
-        }
-        if !has_legal_characters(name) {
-            return Err(InvalidName::TopicIllegal { name: name.into() });
-        }
-        Ok(Self(name.into()))
+        Err(if is_blank(name) {
+            InvalidName::TopicBlank
+        } else if utf16_len(name) > MAX_TOPIC_LEN {
+            InvalidName::TopicTooLong { name: name.into() }
+        } else {
+            InvalidName::TopicIllegal { name: name.into() }
+        })
     }
 
     /// Keeps a refused text for display; whoever holds it remembers the refusal as well.
@@ -290,9 +291,20 @@ fn utf16_len(text: &str) -> usize {
 }
 
 fn has_legal_characters(name: &str) -> bool {
-    name.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-'))
+    name.bytes().all(|byte| LEGAL[usize::from(byte)])
 }
+
+const LEGAL: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let character = byte as u8;
+        legal[byte] =
+            character.is_ascii_alphanumeric() || matches!(character, b'%' | b'|' | b'_' | b'-');
+        byte += 1;
+    }
+    legal
+};
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 use thiserror::Error;
 
 pub mod property;
 
 const NAME_VALUE_SEPARATOR: char = '\u{1}';
 const PROPERTY_SEPARATOR: char = '\u{2}';
+/// The separators as the bytes they are.
+const NAME_END: u8 = NAME_VALUE_SEPARATOR as u8;
+const PROPERTY_END: u8 = PROPERTY_SEPARATOR as u8;
 
 /// Room for a unique id, `WAIT` and a short tag and key, so that a usual message allocates once.
 const FIRST_CAPACITY: usize = 160;
@@ -81,8 +84,7 @@ impl Properties {
     /// when read, as every parser does.
     pub fn from_wire(wire: impl Into<String>) -> Self {
         let wire = wire.into();
-        let pieces = wire.split(PROPERTY_SEPARATOR);
-        let names = pieces.filter_map(|piece| piece.split_once(NAME_VALUE_SEPARATOR));
+        let names = pieces(&wire).filter_map(split_piece);
         let marks = names.fold(Marks(0), |marks, (name, _)| marks.with(name));
         Self { wire, marks }
     }
@@ -119,13 +121,10 @@ impl Properties {
 
     /// Removes every value of `name` and says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        if !self.marks.may_hold(name) || !self.pieces().any(|piece| names(piece, name)) {
+        if !self.marks.may_hold(name) || !pieces(&self.wire).any(|piece| names(piece, name)) {
             return false;
         }
-        let kept = self
-            .wire
-            .split(PROPERTY_SEPARATOR)
-            .filter(|piece| !names(piece, name));
+        let kept = pieces(&self.wire).filter(|piece| !names(piece, name));
         let wire = kept.fold(String::with_capacity(self.wire.len()), |mut wire, piece| {
             if !wire.is_empty() {
                 wire.push(PROPERTY_SEPARATOR);
@@ -143,30 +142,23 @@ impl Properties {
     }
 
     /// The value of `name`; the last one when the string repeats it (PROTOCOL D.8 says why).
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         if !self.marks.may_hold(name) {
             return None;
         }
-        let mut rest = self.wire.as_str();
-        loop {
-            let start = memrchr(PROPERTY_SEPARATOR as u8, rest.as_bytes()).map_or(0, |at| at + 1);
-            let value = rest[start..].strip_prefix(name);
-            let value = value.and_then(|value| value.strip_prefix(NAME_VALUE_SEPARATOR));
-            if value.is_some_and(|value| !value.is_empty()) && !has_separator(name) {
-                return value;
-            }
-            rest = &rest[..start.checked_sub(1)?];
-        }
+        self.find(name)
     }
 
     /// Whether `name` has a value.
+    #[inline]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Name and value of every usable piece in wire order, repeated names included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.pieces().filter_map(parse_piece)
+        pieces(&self.wire).filter_map(parse_piece)
     }
 
     /// How many usable pieces there are, repeated names counted each time. Walks the string.
@@ -180,12 +172,10 @@ impl Properties {
     }
 
     /// Writes a property whose name and value are known to be clean and new.
+    #[inline(always)]
     pub(crate) fn append(&mut self, name: &str, value: &str) {
         self.marks = self.marks.with(name);
-        let more = name.len() + value.len() + 2;
-        if self.wire.capacity() == 0 {
-            self.wire.reserve(more.max(FIRST_CAPACITY));
-        }
+        self.make_room(name.len() + value.len() + 2);
         if self.needs_separator() {
             self.wire.push(PROPERTY_SEPARATOR);
         }
@@ -194,26 +184,50 @@ impl Properties {
         self.wire.push_str(value);
     }
 
-    /// Whether the next piece must be set off from what is there.
-    pub(crate) fn needs_separator(&self) -> bool {
-        !self.wire.is_empty() && !self.wire.ends_with(PROPERTY_SEPARATOR)
+    #[inline]
+    fn make_room(&mut self, more: usize) {
+        if self.wire.capacity() - self.wire.len() < more {
+            self.wire.reserve(if self.wire.is_empty() {
+                more.max(FIRST_CAPACITY)
+            } else {
+                more
+            });
+        }
     }
 
-    fn pieces(&self) -> std::str::Split<'_, char> {
-        self.wire.split(PROPERTY_SEPARATOR)
+    /// Whether the next piece must be set off from what is there.
+    #[inline]
+    pub(crate) fn needs_separator(&self) -> bool {
+        !matches!(self.wire.as_bytes().last(), None | Some(&PROPERTY_END))
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        let mut rest = self.wire.as_str();
+        loop {
+            let start = memrchr(PROPERTY_END, rest.as_bytes()).map_or(0, |at| at + 1);
+            let value = rest[start..].strip_prefix(name);
+            let value = value.and_then(|value| value.strip_prefix(NAME_VALUE_SEPARATOR));
+            if value.is_some_and(|value| !value.is_empty()) && !has_separator(name) {
+                return value;
+            }
+            rest = &rest[..start.checked_sub(1)?];
+        }
     }
 }
 
 impl Marks {
+    #[inline(always)]
     fn with(self, name: &str) -> Self {
         Self(self.0 | Self::bit(name))
     }
 
+    #[inline(always)]
     fn may_hold(self, name: &str) -> bool {
         self.0 & Self::bit(name) != 0
     }
 
-    /// Length, first and last byte tell the names of the protocol apart well enough.
+    /// Length, first and last byte tell the names of the protocol apart well enough. Known when compiled for most.
+    #[inline(always)]
     fn bit(name: &str) -> u64 {
         let [first, .., last] = name.as_bytes() else {
             return 1 << (name.len() % 64);
@@ -231,21 +245,39 @@ impl fmt::Debug for Properties {
 
 pub(crate) fn has_separator(text: &str) -> bool {
     // Both are one byte, and no byte of any other character is below 0x80.
-    text.bytes().any(|byte| matches!(byte, 1 | 2))
+    let found = |found, byte: &u8| found | matches!(*byte, NAME_END | PROPERTY_END);
+    text.as_bytes().iter().fold(false, found)
+}
+
+/// What stands between the separators, at least one piece.
+fn pieces(wire: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(wire);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, behind) = match memchr(PROPERTY_END, text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = behind;
+        Some(piece)
+    })
+}
+
+/// The name and what follows its separator.
+fn split_piece(piece: &str) -> Option<(&str, &str)> {
+    let at = memchr(NAME_END, piece.as_bytes())?;
+    Some((&piece[..at], &piece[at + 1..]))
 }
 
 /// Java uses a piece of three or more characters whose first U+0001 is neither its first nor its
 /// last character; the length follows from the other two (PROTOCOL D.1).
 fn parse_piece(piece: &str) -> Option<(&str, &str)> {
-    let (name, value) = piece.split_once(NAME_VALUE_SEPARATOR)?;
-    (!name.is_empty() && !value.is_empty()).then_some((name, value))
+    split_piece(piece).filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }
 
 /// Whether `piece` speaks of `name`, be it with an empty value.
 fn names(piece: &str, name: &str) -> bool {
-    piece
-        .split_once(NAME_VALUE_SEPARATOR)
-        .is_some_and(|(key, _)| key == name)
+    split_piece(piece).is_some_and(|(key, _)| key == name)
 }
 
 #[cfg(test)]

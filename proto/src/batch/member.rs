@@ -1,4 +1,4 @@
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
 /// Most bytes of one member's properties: their length has 16 bits, with a sign (PROTOCOL D.8).
@@ -94,16 +94,17 @@ impl<'a> BatchMember<'a> {
             .map_err(|_| refuse(BatchMemberProblem::PropertiesTooLong(self.properties.len())))?;
         let total = i32::try_from(self.encoded_len())
             .map_err(|_| refuse(BatchMemberProblem::BodyTooLong(self.body.len())))?;
-        out.reserve(self.encoded_len());
-        out.put_i32(total);
-        out.put_i32(0);
-        out.put_i32(0);
-        out.put_i32(self.flag);
         // Less than the total, which fits.
-        out.put_i32(self.body.len() as i32);
-        out.put_slice(self.body);
-        out.put_i16(properties_len);
-        out.put_slice(self.properties.as_bytes());
+        let body_len = self.body.len() as i32;
+        let mut head = [0; 20];
+        head[..4].copy_from_slice(&total.to_be_bytes());
+        head[12..16].copy_from_slice(&self.flag.to_be_bytes());
+        head[16..].copy_from_slice(&body_len.to_be_bytes());
+        out.reserve(self.encoded_len());
+        out.extend_from_slice(&head);
+        out.extend_from_slice(self.body);
+        out.extend_from_slice(&properties_len.to_be_bytes());
+        out.extend_from_slice(self.properties.as_bytes());
         Ok(())
     }
 

@@ -21,6 +21,7 @@ pub struct UniqueId(IdBytes);
 
 /// The digits of an id, without an allocation.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 pub struct UniqueIdHex {
     digits: [u8; HEX_LEN],
     len: u8,
@@ -239,17 +240,31 @@ fn year_and_month(day: i64) -> (i64, i64) {
 
 impl UniqueIdHex {
     pub(super) fn new(bytes: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let mut digits = [0; HEX_LEN];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        for (digits, bytes) in digits.chunks_exact_mut(8).zip(bytes.chunks_exact(4)) {
+            // Both are of these lengths; an id has a multiple of four bytes.
+            if let (Some(digits), Some(bytes)) = (digits.first_chunk_mut(), bytes.first_chunk()) {
+                *digits = eight_digits(*bytes);
+            }
         }
         Self {
             digits,
             len: 2 * bytes.len().min(V6) as u8,
         }
     }
+}
+
+/// The digits of four bytes, worked out side by side in one word.
+fn eight_digits(bytes: [u8; 4]) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let halves = u64::from(u32::from_be_bytes(bytes));
+    let halves = (halves | halves << 16) & 0x0000_FFFF_0000_FFFF;
+    let halves = (halves | halves << 8) & 0x00FF_00FF_00FF_00FF;
+    let nibbles = (halves | halves << 4) & (ONES * 0x0F);
+    // Sixteen in each byte that is ten or more.
+    let letters = (nibbles + ONES * 6) & (ONES * 0x10);
+    let from_nine_to_a = (letters >> 4) * u64::from(b'A' - b'9' - 1);
+    (nibbles + ONES * u64::from(b'0') + from_nine_to_a).to_be_bytes()
 }
 
 impl Deref for UniqueIdHex {
