@@ -1,12 +1,14 @@
 //! Commands: what a frame's header says, and the encoder of a head (PROTOCOL A.2).
 
 mod encode;
+mod entries;
 mod ext;
 mod owned;
 mod view;
 
 pub(crate) use encode::HeadParts;
 pub use encode::{EncodeError, Head, encode_head};
+pub(crate) use entries::Ends;
 pub use ext::{ExtFields, ExtFieldsIter};
 pub use owned::RemotingCommand;
 pub use view::CommandView;

@@ -267,7 +267,7 @@ macro_rules! field_values {
             #[inline(always)]
             fn read(key: &'static str, value: Option<Text<'a>>) -> Result<Self, FieldError> {
                 match value {
-                    Some(text) if !text.raw.is_empty() => <$optional>::read(key, Some(text)).map(Some),
+                    Some(text) if !text.raw().is_empty() => <$optional>::read(key, Some(text)).map(Some),
                     _ => Ok(None),
                 }
             }
@@ -286,19 +286,25 @@ const fn missing(field: &'static str) -> FieldError {
 
 /// Reads a decimal number; up to eighteen digits without a sign in a simple loop, everything else as the standard
 /// library does.
-#[inline(never)]
+#[inline(always)]
 fn integer(field: &'static str, text: Text<'_>) -> Result<i64, FieldError> {
-    if (1..=18).contains(&text.raw.len()) {
-        let mut number = 0;
-        let mut digits = text.raw.iter().map(|byte| byte.wrapping_sub(b'0'));
-        if digits.all(|digit| {
-            number = number * 10 + i64::from(digit);
-            digit < 10
-        }) {
-            return Ok(number);
-        }
+    digits(text.raw()).map_or_else(|| odd_integer(field, text), Ok)
+}
+
+#[inline(never)]
+fn digits(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > 18 {
+        return None;
     }
-    odd_integer(field, text)
+    let mut number = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + i64::from(digit);
+    }
+    Some(number)
 }
 
 #[cold]

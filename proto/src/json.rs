@@ -10,7 +10,7 @@ mod text;
 pub(crate) mod write;
 
 pub(crate) use lexer::{Lexer, Value};
-pub(crate) use plain::{Entries, Plain};
+pub(crate) use plain::Plain;
 pub(crate) use text::Text;
 
 use thiserror::Error;

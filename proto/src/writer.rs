@@ -1,9 +1,11 @@
 //! Writing many small pieces into room that was made beforehand.
 
+use std::mem::take;
+
 use bytes::BytesMut;
 
-/// Longest decimal `i64`: nineteen digits and a sign.
-pub(crate) const MAX_DIGITS: usize = 20;
+/// Room that a decimal wants: nineteen digits and a sign, written eight digits at a time.
+pub(crate) const DECIMAL_ROOM: usize = 25;
 
 /// Appends what `write` writes. `guess` says how much room it will need: when that was too little it runs again with
 /// twice as much, so that the pieces need no thought of growing.
@@ -12,7 +14,7 @@ pub(crate) fn append(out: &mut BytesMut, guess: usize, write: impl Fn(&mut Write
     let mut room = guess;
     loop {
         out.resize(start + room, 0);
-        let mut writer = Writer::new(&mut out[start..], 0);
+        let mut writer = Writer::new(&mut out[start..]);
         write(&mut writer);
         if let Some(len) = writer.finish() {
             out.truncate(start + len);
@@ -22,27 +24,26 @@ pub(crate) fn append(out: &mut BytesMut, guess: usize, write: impl Fn(&mut Write
     }
 }
 
-/// Room of a fixed size and a place in it. A piece that does not fit is dropped, as is everything after it.
+/// Room of a fixed size, taken from the front piece by piece. A piece that does not fit is dropped, as is everything
+/// after it.
 #[derive(Debug)]
 pub(crate) struct Writer<'b> {
+    /// What is left. Never used up: no room left says that something did not fit.
     room: &'b mut [u8],
-    at: usize,
+    len: usize,
 }
 
 impl<'b> Writer<'b> {
-    /// Past the end of any slice, and far enough from the end of the numbers to add a length to.
-    const FULL: usize = isize::MAX as usize;
-
-    /// Writes to `room` from `at` on.
     #[inline(always)]
-    pub(crate) fn new(room: &'b mut [u8], at: usize) -> Self {
-        Self { room, at }
+    pub(crate) fn new(room: &'b mut [u8]) -> Self {
+        let len = room.len();
+        Self { room, len }
     }
 
-    /// Where writing ended, or `None` when something did not fit.
+    /// How much was written, or `None` when something did not fit.
     #[inline(always)]
     pub(crate) fn finish(&self) -> Option<usize> {
-        (self.at <= self.room.len()).then_some(self.at)
+        (!self.room.is_empty()).then_some(self.len - self.room.len())
     }
 
     #[inline(always)]
@@ -55,92 +56,94 @@ impl<'b> Writer<'b> {
     /// The next `len` bytes, counted as written.
     #[inline(always)]
     pub(crate) fn window(&mut self, len: usize) -> Option<&mut [u8]> {
-        let (from, to) = (self.at, self.at + len);
-        let window = self.room.get_mut(from..to);
-        self.at = if window.is_some() { to } else { Self::FULL };
-        window
+        let (window, rest) = take(&mut self.room).split_at_mut_checked(len)?;
+        self.room = rest;
+        Some(window)
     }
 
     /// Gives what is left of the room to `write`, which says how much of it it took, or that it did not suffice.
     #[inline(always)]
     pub(crate) fn fill(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        let len = self.room.get_mut(self.at..).and_then(write);
-        self.at = len.map_or(Self::FULL, |len| self.at + len);
+        let room = take(&mut self.room);
+        if let Some(len) = write(room) {
+            self.room = room.get_mut(len..).unwrap_or_default();
+        }
     }
 
     #[inline(always)]
     pub(crate) fn decimal(&mut self, number: i64) {
         self.fill(|room| decimal(room, number));
     }
-
-    /// Replaces bytes written before.
-    #[inline(always)]
-    pub(crate) fn patch(&mut self, at: usize, bytes: [u8; 4]) {
-        if let Some(place) = self.room.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            *place = bytes;
-        }
-    }
 }
 
-/// Writes `number` in decimal to the front of `room`, of which it wants [`MAX_DIGITS`]; gives its length.
+/// The digit 0 in each byte.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// Writes `number` in decimal to the front of `room`, of which it may want [`DECIMAL_ROOM`]; gives its length.
 #[inline(never)]
 pub(crate) fn decimal(room: &mut [u8], number: i64) -> Option<usize> {
-    if (10..10_000).contains(&number) {
-        return short_decimal(room, number as usize);
-    }
-    // Digits are written from behind, up to the middle; the other half lets the copy have a fixed length.
-    let mut digits = [0; MAX_DIGITS * 2];
-    let mut start = MAX_DIGITS;
-    let mut pair = |number: usize| {
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[number]);
-    };
-    let mut rest = number.unsigned_abs();
-    while rest >= 10_000 {
-        let four = (rest % 10_000) as usize;
-        rest /= 10_000;
-        pair(four % 100);
-        pair(four / 100);
-    }
-    let mut rest = rest as usize;
-    if rest >= 100 {
-        pair(rest % 100);
-        rest /= 100;
-    }
-    if rest >= 10 {
-        pair(rest);
-    } else {
-        start -= 1;
-        digits[start] = b'0' + rest as u8;
-    }
+    let size = number.unsigned_abs();
     if number < 0 {
-        start -= 1;
-        digits[start] = b'-';
+        let (sign, room) = room.split_first_mut()?;
+        *sign = b'-';
+        return Some(1 + unsigned(room, size)?);
     }
-    *room.first_chunk_mut::<MAX_DIGITS>()? = *digits.get(start..)?.first_chunk()?;
-    Some(MAX_DIGITS - start)
+    unsigned(room, size)
 }
 
-/// Two to four digits without a branch: leading zeros are shifted out.
 #[inline(always)]
-fn short_decimal(room: &mut [u8], number: usize) -> Option<usize> {
-    let [a, b] = PAIRS[number / 100 % 100];
-    let [c, d] = PAIRS[number % 100];
-    let zeros = usize::from(number < 1000) + usize::from(number < 100);
-    let digits = u32::from_le_bytes([a, b, c, d]) >> (8 * zeros);
-    *room.first_chunk_mut::<4>()? = digits.to_le_bytes();
-    Some(4 - zeros)
+fn unsigned(room: &mut [u8], number: u64) -> Option<usize> {
+    if number < EIGHT_DIGITS {
+        return first_digits(room, number);
+    }
+    let (upper, last) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
+    let len = if upper < EIGHT_DIGITS {
+        first_digits(room, upper)?
+    } else {
+        let len = first_digits(room, upper / EIGHT_DIGITS)?;
+        len + next_digits(room.get_mut(len..)?, upper % EIGHT_DIGITS)?
+    };
+    Some(len + next_digits(room.get_mut(len..)?, last)?)
 }
 
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
+/// Writes a number of up to eight digits without leading zeros.
+#[inline(always)]
+fn first_digits(room: &mut [u8], number: u64) -> Option<usize> {
+    let digits = if number < 10_000 {
+        four_digits(number) << 32
+    } else {
+        eight_digits(number)
+    };
+    let zeros = (digits.trailing_zeros() / 8).min(7);
+    let text = (digits | ZEROS) >> (8 * zeros);
+    *room.first_chunk_mut()? = text.to_le_bytes();
+    Some(8 - zeros as usize)
+}
+
+/// Writes eight digits, zeros included.
+#[inline(always)]
+fn next_digits(room: &mut [u8], number: u64) -> Option<usize> {
+    let text = eight_digits(number) | ZEROS;
+    *room.first_chunk_mut()? = text.to_le_bytes();
+    Some(8)
+}
+
+/// The digits of a number below 10^8, a byte each, the first one lowest: halved three times, every part of the word at
+/// once. The factors divide by 100 and by 10; what the parts hold is small enough for that to be exact.
+#[inline(always)]
+fn eight_digits(number: u64) -> u64 {
+    four_digits((number / 10_000) | ((number % 10_000) << 32))
+}
+
+/// The digits of a number below 10^4, or of two such numbers in the halves of the word.
+#[inline(always)]
+fn four_digits(fours: u64) -> u64 {
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007F_0000_007F;
+    let pairs = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000F_000F_000F_000F;
+    tens | ((pairs - tens * 10) << 8)
+}
 
 #[cfg(test)]
 mod tests {
@@ -161,13 +164,14 @@ mod tests {
             i64::MIN,
             1_700_000_000_123,
         ];
+        numbers.extend((0..20_000).map(|step| step * 5_003));
         let mut power = 1i64;
         for _ in 0..18 {
             power *= 10;
             numbers.extend([power - 1, power, power + 1, -power, 1 - power]);
         }
         for number in numbers {
-            let mut room = [0; MAX_DIGITS];
+            let mut room = [0; DECIMAL_ROOM];
             let len = decimal(&mut room, number).unwrap();
             assert_eq!(
                 std::str::from_utf8(&room[..len]).unwrap(),
@@ -180,21 +184,20 @@ mod tests {
     fn what_was_there_stays_and_unused_room_goes() {
         let mut out = BytesMut::from(&b"before"[..]);
         append(&mut out, 3, |writer| {
-            writer.put(b"longer than the guess");
-            writer.patch(0, *b"LONG");
+            writer.put(b"longer ");
+            writer.put(b"than the guess");
         });
-        assert_eq!(&out[..], b"beforeLONGer than the guess");
+        assert_eq!(&out[..], b"beforelonger than the guess");
     }
 
     #[test]
     fn once_something_does_not_fit_nothing_is_finished() {
         for room in 0..4 {
             let mut room = vec![0; room];
-            let mut writer = Writer::new(&mut room, 0);
+            let mut writer = Writer::new(&mut room);
             writer.put(b"ab");
             writer.put(b"cd");
             writer.decimal(7);
-            writer.patch(0, [0; 4]);
             assert_eq!(writer.finish(), None);
         }
     }

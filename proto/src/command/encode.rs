@@ -7,7 +7,7 @@ use super::Flags;
 use crate::code::LanguageCode;
 use crate::frame::{FrameLimits, MAX_HEADER_LEN, PREFIX_LEN, SerializeType};
 use crate::header::{FieldSink, Fields, binary, json};
-use crate::writer::MAX_DIGITS;
+use crate::writer::DECIMAL_ROOM;
 
 /// The part of a command that every one has.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +215,7 @@ impl FieldSink for Size {
     #[inline(always)]
     fn int(&mut self, key: &str, _: i64) {
         self.texts += key.len();
-        self.numbers += MAX_DIGITS;
+        self.numbers += DECIMAL_ROOM;
         self.fields += 1;
     }
 }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::header::{DecodeFields, FieldError, binary};
-use crate::json::{Entries, Lexer, Text, Value};
+use crate::json::{Lexer, Text, Value};
+
+use super::entries::Entries;
 
 /// The ext fields of a command that was read: known to be sound, not yet taken apart. Cheap to copy.
 ///
@@ -24,8 +26,8 @@ enum Source<'a> {
     Binary(&'a [u8]),
     /// What stands behind the opening brace.
     Json(&'a [u8]),
-    /// In the form that Java writes.
-    Plain(Entries<'a>),
+    /// Few, and of known places.
+    Measured(Entries<'a>),
 }
 
 /// The fields as they stand.
@@ -33,7 +35,7 @@ enum Source<'a> {
 pub(crate) enum Texts<'a> {
     Binary(&'a [u8]),
     Json(Lexer<'a>),
-    Plain(Entries<'a>),
+    Measured(Entries<'a>),
 }
 
 impl<'a> ExtFields<'a> {
@@ -43,8 +45,8 @@ impl<'a> ExtFields<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn plain(entries: Entries<'a>) -> Self {
-        Self(Source::Plain(entries))
+    pub(crate) fn measured(entries: Entries<'a>) -> Self {
+        Self(Source::Measured(entries))
     }
 
     /// `entries` have been read over.
@@ -80,7 +82,16 @@ impl<'a> ExtFields<'a> {
             Source::Absent => Texts::Binary(&[]),
             Source::Binary(entries) => Texts::Binary(entries),
             Source::Json(inside) => Texts::Json(Lexer::new(inside)),
-            Source::Plain(entries) => Texts::Plain(entries),
+            Source::Measured(entries) => Texts::Measured(entries),
+        }
+    }
+
+    /// The entries, when their places are known.
+    #[inline(always)]
+    pub(crate) fn entries(&self) -> Option<Entries<'a>> {
+        match self.0 {
+            Source::Measured(entries) => Some(entries),
+            _ => None,
         }
     }
 
@@ -124,18 +135,16 @@ impl<'a> Iterator for Texts<'a> {
     type Item = (Text<'a>, Text<'a>);
 
     /// Every error ends the iteration; none is left once the header was read.
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, value) = match self {
+        match self {
             Self::Binary(entries) => {
-                let (rest, entry) = binary::entry(entries).ok()?;
-                *entries = rest;
-                entry
+                let (key, value) = binary::entry(entries)?;
+                Some((Text::Plain(key), Text::Plain(value)))
             }
-            Self::Json(lexer) => return next_json(lexer),
-            Self::Plain(entries) => entries.next()?,
-        };
-        Some((Text::plain(key), Text::plain(value)))
+            Self::Json(lexer) => next_json(lexer),
+            Self::Measured(entries) => entries.next(),
+        }
     }
 }
 
@@ -143,13 +152,13 @@ fn next_json<'a>(lexer: &mut Lexer<'a>) -> Option<(Text<'a>, Text<'a>)> {
     loop {
         let key = lexer.key().ok()??;
         let value = match lexer.value().ok()? {
-            Value::Bare(word) => Text::plain(word),
+            Value::Bare(word) => Text::Plain(word),
             Value::Null => continue,
             Value::Text(text) => text,
             nested @ (Value::List | Value::Object) => {
                 let start = lexer.offset() - 1;
                 lexer.finish(nested).ok()?;
-                Text::plain(lexer.since(start))
+                Text::Plain(lexer.since(start))
             }
         };
         return Some((key, value));

@@ -1,15 +1,11 @@
 //! The ROCKETMQ binary header (PROTOCOL A.3).
 
-use nom::Parser;
-use nom::bytes::complete::take;
-use nom::number::complete::{be_i16, be_i32, be_u8, be_u16, be_u32};
-
 use super::{FieldSink, Fields, HeaderError};
 use crate::code::LanguageCode;
-use crate::command::{CommandView, EncodeError, ExtFields, Flags, HeadParts};
-use crate::frame::PREFIX_LEN;
+use crate::command::{CommandView, EncodeError, Ends, ExtFields, Flags, HeadParts};
+use crate::frame::{PREFIX_LEN, SerializeType};
 use crate::json::Text;
-use crate::writer::{MAX_DIGITS, Writer, decimal};
+use crate::writer::{DECIMAL_ROOM, Writer, decimal};
 
 /// Bytes of a header with neither remark nor ext fields.
 pub(crate) const FIXED_LEN: usize = 21;
@@ -23,7 +19,8 @@ pub(crate) const MAX_KEY_LEN: usize = i16::MAX as usize;
 /// What is sent for a language that is not known; no release gives it a name.
 const NO_LANGUAGE: u8 = u8::MAX;
 
-type Parsed<'a, T> = nom::IResult<&'a [u8], T>;
+/// Bytes of the length before a value.
+const VALUE_LENGTH: usize = 4;
 
 /// Writes the header with exact lengths and no padding. Leaves room before it for the two length words; gives where it
 /// ends, or `None` when the room does not suffice.
@@ -34,7 +31,6 @@ pub(crate) fn encode<F: Fields>(
     fields: &F,
     extra: &[(&str, &str)],
 ) -> Result<Option<usize>, EncodeError> {
-    let out = &mut Writer::new(room, PREFIX_LEN);
     let code =
         i16::try_from(head.code).map_err(|_| EncodeError::CodeTooLarge { code: head.code })?;
     let version = i16::try_from(head.version).map_err(|_| EncodeError::VersionTooLarge {
@@ -44,6 +40,8 @@ pub(crate) fn encode<F: Fields>(
     let remark_len =
         u32::try_from(remark.len()).map_err(|_| EncodeError::ValueTooLong { len: remark.len() })?;
 
+    let out = &mut Writer::new(room);
+    out.put(&[0; PREFIX_LEN]);
     out.put(&code.to_be_bytes());
     out.put(&[head.language.map_or(NO_LANGUAGE, |language| language.0)]);
     out.put(&version.to_be_bytes());
@@ -67,7 +65,9 @@ pub(crate) fn encode<F: Fields>(
     };
     let ext_len = end - ext_at - 4;
     let ext_len = u32::try_from(ext_len).map_err(|_| EncodeError::ValueTooLong { len: ext_len })?;
-    out.patch(ext_at, ext_len.to_be_bytes());
+    if let Some(place) = room.get_mut(ext_at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = ext_len.to_be_bytes();
+    }
     Ok(Some(end))
 }
 
@@ -113,7 +113,7 @@ impl FieldSink for BinarySink<'_, '_> {
         if (0..10).contains(&value) {
             return self.field(key, &[b'0' + value as u8]);
         }
-        let mut digits = [0; MAX_DIGITS];
+        let mut digits = [0; DECIMAL_ROOM];
         let len = decimal(&mut digits, value).unwrap_or_default();
         self.field(key, &digits[..len]);
     }
@@ -131,14 +131,18 @@ impl FieldSink for BinarySink<'_, '_> {
 /// Reads the header. Every length is checked against what is there; bytes that are not UTF-8 become U+FFFD when they are
 /// looked at, as in Java; a value of length zero is kept as an empty text (4.9.3 does so, later servers make it null).
 pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
-    let (rest, (code, language, version, opaque, flag)) =
-        fixed(header).map_err(cut("its fixed part"))?;
-    let (rest, remark) = long_text(rest).map_err(cut("the remark"))?;
-    let (rest, ext) = long_text(rest).map_err(cut("the ext fields"))?;
+    let mut rest = header;
+    let part = "its fixed part";
+    let code = i16::from_be_bytes(chunk(&mut rest, part)?);
+    let [language] = chunk(&mut rest, part)?;
+    let version = i16::from_be_bytes(chunk(&mut rest, part)?);
+    let opaque = i32::from_be_bytes(chunk(&mut rest, part)?);
+    let flags = i32::from_be_bytes(chunk(&mut rest, part)?);
+    let remark = long_text(&mut rest, "the remark")?;
+    let ext = long_text(&mut rest, "the ext fields")?;
     if !rest.is_empty() {
         return Err(HeaderError::TrailingBytes { count: rest.len() });
     }
-    check(ext)?;
 
     let language = LanguageCode(language);
     Ok(CommandView {
@@ -146,48 +150,70 @@ pub(crate) fn decode(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
         language: language.name().map(|_| language),
         version: i32::from(version),
         opaque,
-        flags: Flags(flag),
-        remark: (!remark.is_empty()).then(|| Text::plain(remark).into_cow()),
-        ext: ExtFields::binary(ext),
+        flags: Flags(flags),
+        remark: (!remark.is_empty()).then(|| Text::Plain(remark).into_cow()),
+        ext: ext_fields(ext)?,
     })
 }
 
-/// Splits the first entry off ext fields, as bytes.
-#[inline]
-pub(crate) fn entry(ext: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
-    let (rest, key_len) = be_u16(ext)?;
-    let (rest, key) = take(key_len)(rest)?;
-    let (rest, value) = long_text(rest)?;
-    Ok((rest, (key, value)))
-}
-
-fn fixed(header: &[u8]) -> Parsed<'_, (i16, u8, i16, i32, i32)> {
-    (be_i16, be_u8, be_i16, be_i32, be_i32).parse(header)
-}
-
-#[inline]
-fn long_text(input: &[u8]) -> Parsed<'_, &[u8]> {
-    let (rest, len) = be_u32(input)?;
-    take(len)(rest)
-}
-
 /// Reads over all entries: after this, iterating meets no error.
-fn check(ext: &[u8]) -> Result<(), HeaderError> {
+#[inline(always)]
+fn ext_fields(ext: &[u8]) -> Result<ExtFields<'_>, HeaderError> {
+    if ext.is_empty() {
+        return Ok(ExtFields::default());
+    }
+    let mut ends = Ends::default();
     let mut rest = ext;
     while !rest.is_empty() {
-        let (behind, (key, _)) = entry(rest).map_err(cut("an ext field"))?;
+        let (key, value) = next_entry(&mut rest)?;
         if key.len() > MAX_KEY_LEN {
             return Err(HeaderError::Truncated {
                 part: "an ext field's key",
             });
         }
-        rest = behind;
+        let end = ext.len() - rest.len();
+        ends.push(end - value.len() - VALUE_LENGTH, end);
     }
-    Ok(())
+    let measured = ends.of(ext, SerializeType::Binary);
+    Ok(measured.map_or_else(|| ExtFields::binary(ext), ExtFields::measured))
 }
 
-fn cut<E>(part: &'static str) -> impl Fn(E) -> HeaderError {
-    move |_| HeaderError::Truncated { part }
+/// Splits the first entry off ext fields, as bytes.
+pub(crate) fn entry<'a>(ext: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    next_entry(ext).ok()
+}
+
+#[inline(always)]
+fn next_entry<'a>(ext: &mut &'a [u8]) -> Result<(&'a [u8], &'a [u8]), HeaderError> {
+    let part = "an ext field";
+    let key_len = u16::from_be_bytes(chunk(ext, part)?);
+    let key = take(ext, usize::from(key_len), part)?;
+    let value = long_text(ext, part)?;
+    Ok((key, value))
+}
+
+#[inline(always)]
+fn long_text<'a>(input: &mut &'a [u8], part: &'static str) -> Result<&'a [u8], HeaderError> {
+    let len = u32::from_be_bytes(chunk(input, part)?);
+    take(input, len as usize, part)
+}
+
+#[inline(always)]
+fn chunk<const N: usize>(input: &mut &[u8], part: &'static str) -> Result<[u8; N], HeaderError> {
+    let (chunk, rest) = input
+        .split_first_chunk()
+        .ok_or(HeaderError::Truncated { part })?;
+    *input = rest;
+    Ok(*chunk)
+}
+
+#[inline(always)]
+fn take<'a>(input: &mut &'a [u8], len: usize, part: &'static str) -> Result<&'a [u8], HeaderError> {
+    let (taken, rest) = input
+        .split_at_checked(len)
+        .ok_or(HeaderError::Truncated { part })?;
+    *input = rest;
+    Ok(taken)
 }
 
 #[cfg(test)]

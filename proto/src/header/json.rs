@@ -21,7 +21,8 @@ pub(crate) fn encode<F: Fields>(
     fields: &F,
     extra: &[(&str, &str)],
 ) -> Option<usize> {
-    let out = &mut Writer::new(room, PREFIX_LEN);
+    let out = &mut Writer::new(room);
+    out.put(&[0; PREFIX_LEN]);
     out.put(b"{\"code\":");
     number(out, head.code);
     ext_fields(out, fields, extra);
@@ -159,16 +160,23 @@ fn decode_plain(header: &[u8]) -> Option<CommandView<'_>> {
     plain.eat(b"{\"code\":")?;
     view.code = plain.number()?;
     if plain.eat(b",\"extFields\":{").is_some() {
-        view.ext = ExtFields::plain(plain.entries()?);
+        view.ext = plain.entries()?;
     }
-    plain.eat(b",\"flag\":")?;
-    view.flags = Flags(plain.number()?);
-    plain.eat(b",\"language\":\"")?;
-    view.language = language_named(plain.string()?);
-    plain.eat(b",\"opaque\":")?;
+    if plain
+        .eat(b",\"flag\":1,\"language\":\"JAVA\",\"opaque\":")
+        .is_some()
+    {
+        (view.flags, view.language) = (Flags::RESPONSE, Some(LanguageCode::JAVA));
+    } else {
+        plain.eat(b",\"flag\":")?;
+        view.flags = Flags(plain.number()?);
+        plain.eat(b",\"language\":\"")?;
+        view.language = language_named(plain.string()?);
+        plain.eat(b",\"opaque\":")?;
+    }
     view.opaque = plain.number()?;
     if plain.eat(b",\"remark\":\"").is_some() {
-        view.remark = Some(Text::plain(plain.string()?).into_cow());
+        view.remark = Some(Text::Plain(plain.string()?).into_cow());
     }
     plain.eat(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
     view.version = plain.number()?;
@@ -198,7 +206,7 @@ fn decode_any(header: &[u8]) -> Result<CommandView<'_>, HeaderError> {
 
 fn int(lexer: &mut Lexer<'_>, key: &'static str) -> Result<i32, HeaderError> {
     let number = match lexer.value()? {
-        Value::Bare(digits) => Text::plain(digits),
+        Value::Bare(digits) => Text::Plain(digits),
         Value::Text(text) => text,
         Value::Null => return Ok(0),
         Value::List | Value::Object => return Err(HeaderError::NotANumber { key }),
@@ -216,18 +224,14 @@ fn language(lexer: &mut Lexer<'_>) -> Result<Option<LanguageCode>, JsonError> {
     }
 }
 
-#[inline]
 fn language_named(name: &[u8]) -> Option<LanguageCode> {
-    match name {
-        b"JAVA" => Some(LanguageCode::JAVA),
-        _ => LanguageCode::from_name(std::str::from_utf8(name).ok()?),
-    }
+    LanguageCode::from_name(std::str::from_utf8(name).ok()?)
 }
 
 fn remark<'a>(lexer: &mut Lexer<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
     match lexer.value()? {
         Value::Text(text) => Ok(Some(text.into_cow())),
-        Value::Bare(word) => Ok(Some(Text::plain(word).into_cow())),
+        Value::Bare(word) => Ok(Some(Text::Plain(word).into_cow())),
         Value::Null => Ok(None),
         Value::List | Value::Object => Err(lexer.error("the remark is neither text nor null")),
     }

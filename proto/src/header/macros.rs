@@ -44,15 +44,27 @@ macro_rules! header_fields {
 
         impl<$life> $crate::header::DecodeFields<$life> for $named {
             fn decode_fields(ext: $crate::command::ExtFields<$life>) -> Result<Self, $crate::header::FieldError> {
-                $(let mut $field = None;)+
-                for (key, value) in ext.texts() {
-                    $(if key.is($wire) {
-                        $field = Some(value);
-                        continue;
-                    })+
+                #[inline(always)]
+                fn read<$life>(
+                    texts: impl Iterator<Item = ($crate::json::Text<$life>, $crate::json::Text<$life>)>,
+                ) -> Result<$named, $crate::header::FieldError> {
+                    $(let mut $field = None;)+
+                    for (key, value) in texts {
+                        let key = key.bytes();
+                        $(if *key == *$wire.as_bytes() {
+                            $field = Some(value);
+                            continue;
+                        })+
+                    }
+                    let $built = $inner { $($field: $crate::header::FieldValue::read($wire, $field)?,)+ };
+                    Ok($wrap)
                 }
-                let $built = $inner { $($field: $crate::header::FieldValue::read($wire, $field)?,)+ };
-                Ok($wrap)
+
+                // Compiled twice, so that the usual answers need not ask of each text what is known of it.
+                match ext.entries() {
+                    Some(entries) => read(entries),
+                    None => read(ext.texts()),
+                }
             }
         }
     };

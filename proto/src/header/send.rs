@@ -46,7 +46,7 @@ header! {
 pub struct SendMessageRequestV1<'a>(pub SendMessageRequest<'a>);
 
 header_fields! {
-    SendMessageRequestV1<'a>, |this| &this.0, |built| Self(built), SendMessageRequest {
+    SendMessageRequestV1<'a>, |this| &this.0, |built| SendMessageRequestV1(built), SendMessageRequest {
         producer_group = "producerGroup",
         topic = "topic",
         default_topic = "defaultTopic",

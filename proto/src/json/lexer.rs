@@ -51,10 +51,7 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 return Ok(None);
             }
-            Some(_) => Text {
-                raw: self.word()?,
-                escaped: false,
-            },
+            Some(_) => Text::Plain(self.word()?),
             None => return Err(self.error("the object is not closed")),
         };
         if self.peek() != Some(b':') && self.skip_space() != Some(b':') {
@@ -183,7 +180,11 @@ impl<'a> Lexer<'a> {
                     let end = self.at + step;
                     self.at = end + 1;
                     let raw = self.text.get(start..end).unwrap_or_default();
-                    return Ok(Text { raw, escaped });
+                    return Ok(if escaped {
+                        Text::Escaped(raw)
+                    } else {
+                        Text::Plain(raw)
+                    });
                 }
                 Some(_) => {
                     escaped = true;

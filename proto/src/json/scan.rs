@@ -1,4 +1,4 @@
-//! Finding the end of a string, eight bytes at a time.
+//! Finding the end of a string and reading a number, eight bytes at a time.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -25,9 +25,53 @@ pub(super) fn find_quote_or_backslash(bytes: &[u8], quote: u8) -> usize {
     bytes.len() - rest.len() + tail
 }
 
+/// The number that the first bytes of `word` (the lowest) write in decimal, and of how many digits. Only of up to seven
+/// digits is it known that no more follow.
+#[inline(always)]
+pub(super) fn digits(word: u64) -> (u32, usize) {
+    let word = word ^ (ONES * u64::from(b'0'));
+    // The lowest bit set is exact: a carry can only spoil bytes above a byte that is no digit.
+    let others = (word.wrapping_add(ONES * (0x80 - 10)) | word) & HIGH;
+    let len = (others.trailing_zeros() / 8) as usize;
+    if len == 0 {
+        return (0, 0);
+    }
+    // Leading zeros come from the shift.
+    let digits = word << (64 - 8 * len);
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+    let eight = fours * 10_000 + (fours >> 32);
+    (eight as u32, len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_end_at_the_first_byte_that_is_no_digit() {
+        for number in ["0", "7", "10", "409", "1006", "99999", "100000", "1234567"] {
+            for behind in [
+                ",\"x\":1,\"y",
+                "}       ",
+                "/0000000",
+                ":1234567",
+                "\u{ff}\u{ff}\u{ff}\u{ff}",
+            ] {
+                let text = format!("{number}{behind}");
+                let word = *text.as_bytes().first_chunk().unwrap();
+                assert_eq!(
+                    digits(u64::from_le_bytes(word)),
+                    (number.parse().unwrap(), number.len()),
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(digits(u64::from_le_bytes(*b"00000012")), (12, 8));
+        for text in [*b",1234567", *b"-1      ", *b"\xFF1234567"] {
+            assert_eq!(digits(u64::from_le_bytes(text)), (0, 0));
+        }
+    }
 
     #[test]
     fn quotes_and_backslashes_are_found_at_every_place() {

@@ -4,60 +4,50 @@ use std::borrow::Cow;
 
 /// The contents of a string, its escapes not yet resolved; or a bare word.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a> {
-    pub(crate) raw: &'a [u8],
-    pub(crate) escaped: bool,
+pub(crate) enum Text<'a> {
+    /// Without escapes, and known to be UTF-8.
+    Known(&'a str),
+    /// Without escapes.
+    Plain(&'a [u8]),
+    /// With escapes.
+    Escaped(&'a [u8]),
 }
 
 impl<'a> Text<'a> {
-    /// A text without escapes.
+    /// The text as it stands.
     #[inline(always)]
-    pub(crate) fn plain(raw: &'a [u8]) -> Self {
-        Self {
-            raw,
-            escaped: false,
+    pub(crate) fn raw(self) -> &'a [u8] {
+        match self {
+            Self::Known(text) => text.as_bytes(),
+            Self::Plain(raw) | Self::Escaped(raw) => raw,
         }
     }
 
     /// The text, its escapes resolved. Allocates only when there are any, or when bytes that are not UTF-8 must be
     /// replaced by U+FFFD, as Java does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_cow(self) -> Cow<'a, str> {
-        match std::str::from_utf8(self.raw) {
-            Ok(text) if !self.escaped => Cow::Borrowed(text),
-            Ok(text) => Cow::Owned(unescape(text)),
-            Err(_) => Cow::Owned(unescape_lossy(self)),
+        match self {
+            Self::Known(text) => Cow::Borrowed(text),
+            Self::Plain(raw) => String::from_utf8_lossy(raw),
+            Self::Escaped(raw) => Cow::Owned(unescape(&String::from_utf8_lossy(raw))),
         }
     }
 
     /// Whether the text is this name.
     #[inline(always)]
     pub(crate) fn is(&self, name: &str) -> bool {
-        if self.escaped {
-            *self.bytes() == *name.as_bytes()
-        } else {
-            *self.raw == *name.as_bytes()
-        }
+        *self.bytes() == *name.as_bytes()
     }
 
     /// The text to compare with names.
     #[inline(always)]
     pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
-        if self.escaped {
-            Cow::Owned(unescape_lossy(self).into_bytes())
-        } else {
-            Cow::Borrowed(self.raw)
+        match self {
+            Self::Known(text) => Cow::Borrowed(text.as_bytes()),
+            Self::Plain(raw) => Cow::Borrowed(raw),
+            Self::Escaped(_) => Cow::Owned(self.into_cow().into_owned().into_bytes()),
         }
-    }
-}
-
-#[cold]
-fn unescape_lossy(text: Text<'_>) -> String {
-    let lossy = String::from_utf8_lossy(text.raw);
-    if text.escaped {
-        unescape(&lossy)
-    } else {
-        lossy.into_owned()
     }
 }
 

@@ -37,19 +37,40 @@ fn escape_into(room: &mut [u8], source: &[u8]) -> Option<usize> {
             continue;
         }
         let clean = (special.trailing_zeros() / 8) as usize;
-        room = escape(room.get_mut(clean..)?, rest[clean])?;
-        rest = &rest[clean + 1..];
+        room = escape(room.get_mut(clean..)?, chunk[clean])?;
+        rest = rest.get(clean + 1..)?;
     }
-    for &byte in rest {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            let (slot, after) = room.split_first_mut()?;
-            *slot = byte;
-            room = after;
-        } else {
-            room = escape(room, byte)?;
+    while !rest.is_empty() {
+        let word = short_word(rest);
+        *room.first_chunk_mut::<WORD>()? = word.to_le_bytes();
+        let special = specials(word);
+        if special == 0 {
+            room = room.get_mut(rest.len()..)?;
+            break;
         }
+        let clean = (special.trailing_zeros() / 8) as usize;
+        room = escape(room.get_mut(clean..)?, *rest.get(clean)?)?;
+        rest = rest.get(clean + 1..)?;
     }
     Some(before - room.len())
+}
+
+/// One to seven bytes, filled up with bytes that need no escape.
+#[inline(always)]
+fn short_word(bytes: &[u8]) -> u64 {
+    let fill = (ONES * u64::from(b' ')) << (8 * (bytes.len() % WORD));
+    let word = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // The two overlap.
+        (Some(first), Some(last)) => {
+            let last = u64::from(u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() % WORD - 4))
+        }
+        _ => {
+            let bytes = bytes.iter().enumerate();
+            bytes.fold(0, |word, (at, byte)| word | u64::from(*byte) << (8 * at))
+        }
+    };
+    word | fill
 }
 
 /// Marks the high bit of each byte that must be escaped; exact up to the lowest mark.

@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
 
     fn bool(&mut self, name: &'static str) -> Result<Option<bool>, RouteError> {
         let word = self.scalar(name, "a boolean")?;
-        Ok(word.map(|word| word.raw.eq_ignore_ascii_case(b"true")))
+        Ok(word.map(|word| word.raw().eq_ignore_ascii_case(b"true")))
     }
 
     /// A text, number or boolean, as it stands.
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
         expected: &'static str,
     ) -> Result<Option<Text<'a>>, RouteError> {
         match self.lexer.value()? {
-            Value::Bare(word) => Ok(Some(Text::plain(word))),
+            Value::Bare(word) => Ok(Some(Text::Plain(word))),
             Value::Null => Ok(None),
             Value::Text(text) => Ok(Some(text)),
             Value::List | Value::Object => Err(self.wrong_type(name, expected)),
