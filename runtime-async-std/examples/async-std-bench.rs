@@ -11,8 +11,6 @@ mod bench;
 mod bench_args;
 #[path = "../../runtime-tokio/examples/common/bench_report.rs"]
 mod bench_report;
-#[path = "../../runtime-tokio/examples/common/cpu.rs"]
-mod cpu;
 #[cfg_attr(feature = "async-std", path = "common/async_std.rs")]
 #[cfg_attr(not(feature = "async-std"), path = "common/smol.rs")]
 #[allow(
@@ -25,6 +23,10 @@ mod executor;
 mod latency;
 #[path = "../../runtime-tokio/examples/common/load.rs"]
 mod load;
+#[path = "../../runtime-tokio/examples/common/text.rs"]
+mod text;
+#[path = "../../runtime-tokio/examples/common/usage.rs"]
+mod usage;
 
 fn main() -> std::process::ExitCode {
     bench::main()

@@ -12,12 +12,14 @@
 mod bench_args;
 #[path = "../../../runtime-tokio/examples/common/bench_report.rs"]
 mod bench_report;
-#[path = "../../../runtime-tokio/examples/common/cpu.rs"]
-mod cpu;
 #[path = "../../../runtime-tokio/examples/common/latency.rs"]
 mod latency;
 #[path = "../../../runtime-tokio/examples/common/load.rs"]
 mod load;
+#[path = "../../../runtime-tokio/examples/common/text.rs"]
+mod text;
+#[path = "../../../runtime-tokio/examples/common/usage.rs"]
+mod usage;
 
 use std::error::Error;
 use std::io;
@@ -30,7 +32,7 @@ use rocketmq_blocking::{Producer, SendError};
 
 use bench_args::{Arguments, Mode};
 use bench_report::Stopwatch;
-use load::{Load, WARM_UP, What};
+use load::{Load, What};
 
 /// Threads whose calls are counted apart, so that they do not fight for a histogram.
 const HISTOGRAMS: u32 = 16;
@@ -51,7 +53,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         return Err(arguments.unreachable(&error).into());
     }
 
-    run(&producer, arguments, WARM_UP)?;
+    run(&producer, arguments, arguments.warm_up())?;
     producer.flush();
 
     let stopwatch = Stopwatch::start();
@@ -64,14 +66,10 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 /// Sends so many messages and waits for all of them.
 fn run(producer: &Producer, arguments: &Arguments, count: u64) -> io::Result<Load> {
     let load = Load::new(arguments, count, arguments.width.min(HISTOGRAMS));
-    let threads = match arguments.mode {
-        Mode::Batch => 1,
-        Mode::Oneway | Mode::Sync => arguments.width as usize,
-    };
     thread::scope(|scope| {
-        for thread in 0..threads {
+        for thread in 0..arguments.senders() {
             let load = &load;
-            let sender = move || send_until_done(producer, load, thread);
+            let sender = move || send_all(producer, load, arguments.mode, thread);
             thread::Builder::new().spawn_scoped(scope, sender)?;
         }
         Ok::<_, io::Error>(())
@@ -79,7 +77,10 @@ fn run(producer: &Producer, arguments: &Arguments, count: u64) -> io::Result<Loa
     Ok(load)
 }
 
-fn send_until_done(producer: &Producer, load: &Load, thread: usize) {
+fn send_all(producer: &Producer, load: &Load, mode: Mode, thread: usize) {
+    if mode == Mode::Enqueue {
+        return enqueue_until_done(producer, load, thread);
+    }
     while let Some((call, what)) = load.next() {
         let result = send(producer, what);
         load.settled(thread, &call, result);
@@ -89,7 +90,26 @@ fn send_until_done(producer: &Producer, load: &Load, thread: usize) {
 fn send(producer: &Producer, what: Result<What, SendError>) -> Result<(), SendError> {
     match what? {
         What::Batch(batch) => producer.send_batch(batch).map(drop),
+        What::Message(message) => producer.send(message).map(drop),
         What::Oneway(message) => producer.send_oneway(message),
-        What::Sync(message) => producer.send(message).map(drop),
+    }
+}
+
+fn enqueue_until_done(producer: &Producer, load: &Load, thread: usize) {
+    let mut window = load.window();
+    while let Some((call, what)) = load.next() {
+        let Ok(What::Message(message)) = what else {
+            continue;
+        };
+        match producer.enqueue(message) {
+            Ok(delivery) => window.push(call, delivery),
+            Err(error) => load.settled(thread, &call, Err(error)),
+        }
+        if let Some((call, delivery)) = window.oldest_if_full() {
+            load.settled(thread, &call, delivery.wait().map(drop));
+        }
+    }
+    while let Some((call, delivery)) = window.oldest() {
+        load.settled(thread, &call, delivery.wait().map(drop));
     }
 }

@@ -13,14 +13,16 @@ mod bench;
 mod bench_args;
 #[path = "../common/bench_report.rs"]
 mod bench_report;
-#[path = "../common/cpu.rs"]
-mod cpu;
 #[path = "../common/asynchronous/executor.rs"]
 mod executor;
 #[path = "../common/latency.rs"]
 mod latency;
 #[path = "../common/load.rs"]
 mod load;
+#[path = "../common/text.rs"]
+mod text;
+#[path = "../common/usage.rs"]
+mod usage;
 
 fn main() -> std::process::ExitCode {
     bench::main()

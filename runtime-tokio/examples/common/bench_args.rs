@@ -1,17 +1,21 @@
 //! What `bench` can be told.
 
 use clap::{Parser, ValueEnum};
-use rocketmq_engine::proto::TopicName;
-use rocketmq_engine::{Config, SendError};
+#[cfg(feature = "tls")]
+use rocketmq_engine::driver::TlsConfig;
+use rocketmq_engine::proto::{SerializeType, TopicName};
+use rocketmq_engine::{AutoBatch, Config, SendError};
 
 /// Measures how fast messages are sent, and what that costs.
 ///
 /// Prints one line:
 ///
-///   MODE n= size= width= wall=..s rate=../s cpu=..us/msg p50=..us p99=..us failed=..
+///   MODE n= size= width= wall=..s rate=../s cpu=..us/msg p50=..us p99=..us p999=..us peak=..KiB
+///   switches=../msg failed=..
 ///
-/// n messages of size bytes; rate and cpu (user and system time of this process, from getrusage)
-/// are for each message, p50 and p99 for each call: a message, or in mode batch a batch. Connecting
+/// n messages of size bytes; rate, cpu (user and system time of this process, from getrusage) and
+/// switches (of context, wanted and unwanted) are for each message, p50, p99 and p999 for each call: a
+/// message, or in mode batch a batch. peak is the most memory that was resident (Linux only). Connecting
 /// and some messages to warm up come before and are not counted. Exit code 1 if a message failed; the
 /// first error is told on standard error.
 #[derive(Debug, Parser)]
@@ -26,19 +30,36 @@ pub(crate) struct Arguments {
     /// How many messages.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: u64,
-    /// Bytes of each body. Nothing is compressed.
+    /// Bytes of each body.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) size: u32,
     /// Tasks at a time, each sending one at a time; in mode batch one task, and so many messages in
-    /// each batch.
+    /// each batch; in mode enqueue one task, and so many messages under way.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) width: u32,
     /// The topic that gets the messages.
     #[arg(long, default_value = "bench", value_parser = |name: &str| TopicName::new(name))]
     pub(crate) topic: TopicName,
+    /// Send to so many topics in turn: TOPIC-0, TOPIC-1 and so on.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) topics: u32,
     /// Threads of the runtime. With 1 the tasks and the connections share one thread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
+    /// The form of headers.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) headers: Headers,
+    /// Compress bodies of more than 4 KiB with zlib, as producers do unless told otherwise. Bodies are
+    /// text that shrinks to about half.
+    #[arg(long)]
+    pub(crate) compress: bool,
+    /// Let the producer gather what is sent into batches.
+    #[arg(long)]
+    pub(crate) auto_batch: bool,
+    /// Speak TLS, and trust the certificates in this file.
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PEM", value_parser = trust)]
+    pub(crate) roots: Option<TlsConfig>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -47,17 +68,51 @@ pub(crate) enum Mode {
     Sync,
     /// The same for batches.
     Batch,
+    /// One task hands messages over and takes up the confirmations, oldest first, when its window is
+    /// full; the times are those between the two.
+    Enqueue,
     /// Each call returns when the socket has the message.
     Oneway,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Headers {
+    Binary,
+    Json,
 }
 
 impl Arguments {
     /// The producer's settings.
     pub(crate) fn apply(&self, config: &mut Config) {
         let width = self.width as usize;
-        config.compress_over = None;
+        if !self.compress {
+            config.compress_over = None;
+        }
         config.max_in_flight = config.max_in_flight.max(width);
         config.max_oneway = config.max_oneway.max(width);
+        config.serialize_type = match self.headers {
+            Headers::Binary => SerializeType::Binary,
+            Headers::Json => SerializeType::Json,
+        };
+        config.auto_batch = self.auto_batch.then(AutoBatch::default);
+        #[cfg(feature = "tls")]
+        {
+            config.tls = self.roots.clone();
+        }
+    }
+
+    /// How many tasks send.
+    pub(crate) fn senders(&self) -> usize {
+        match self.mode {
+            Mode::Batch | Mode::Enqueue => 1,
+            Mode::Oneway | Mode::Sync => self.width as usize,
+        }
+    }
+
+    /// How many messages warm up connections, caches and the allocator: some, and enough to meet
+    /// every topic.
+    pub(crate) fn warm_up(&self) -> u64 {
+        (self.count / 10).clamp(500, 20_000).max(self.topics.into())
     }
 
     /// Why nothing can be measured.
@@ -71,8 +126,15 @@ impl Mode {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Batch => "batch",
+            Self::Enqueue => "enqueue",
             Self::Oneway => "oneway",
             Self::Sync => "sync",
         }
     }
+}
+
+#[cfg(feature = "tls")]
+fn trust(file: &str) -> Result<TlsConfig, Box<dyn std::error::Error + Send + Sync>> {
+    let roots = std::fs::read(file)?;
+    Ok(TlsConfig::builder().roots_pem(roots).build()?)
 }

@@ -1,23 +1,27 @@
-//! What `bench` says.
+//! What is said of a measurement.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::bench_args::Arguments;
-use crate::cpu::cpu_time;
 use crate::latency::Latency;
+use crate::usage::{Usage, peak_memory};
 
-/// The two clocks at the begin of a measurement.
+/// The clocks at the begin of a measurement.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     wall: Instant,
-    cpu: Option<Duration>,
+    usage: Option<Usage>,
 }
 
 /// A measurement: one line.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    pub(crate) arguments: &'a Arguments,
+    pub(crate) mode: &'a str,
+    /// Messages.
+    pub(crate) count: u64,
+    /// Bytes of each.
+    pub(crate) size: u32,
+    pub(crate) width: u32,
     pub(crate) time: Elapsed,
     pub(crate) latency: &'a Latency,
     pub(crate) failed: u64,
@@ -26,50 +30,48 @@ pub(crate) struct Report<'a> {
 #[derive(Debug)]
 pub(crate) struct Elapsed {
     wall: Duration,
-    cpu: Option<Duration>,
+    usage: Option<Usage>,
 }
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self {
             wall: Instant::now(),
-            cpu: cpu_time(),
+            usage: Usage::now(),
         }
     }
 
     pub(crate) fn stop(self) -> Elapsed {
-        let cpu = self.cpu.zip(cpu_time());
+        let usage = self.usage.zip(Usage::now());
         Elapsed {
             wall: self.wall.elapsed(),
-            cpu: cpu.map(|(before, after)| after.saturating_sub(before)),
+            usage: usage.map(|(before, after)| after.since(before)),
         }
     }
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Arguments {
+        let Self {
             mode,
             count,
             size,
             width,
+            failed,
             ..
-        } = self.arguments;
+        } = self;
         let wall = self.time.wall.as_secs_f64();
         let rate = *count as f64 / wall.max(1e-9);
-        let cpu = self
-            .time
-            .cpu
-            .map_or(f64::NAN, |cpu| micros(cpu) / *count as f64);
-        let [p50, p99] = self.latency.quantiles([0.5, 0.99]);
+        let usage = self.time.usage;
+        let cpu = usage.map_or(f64::NAN, |usage| micros(usage.cpu) / *count as f64);
+        let switches = usage.map_or(f64::NAN, |usage| usage.switches as f64 / *count as f64);
+        let peak = peak_memory().unwrap_or_default();
+        let [p50, p99, p999] = self.latency.quantiles([0.5, 0.99, 0.999]).map(micros);
         write!(
             f,
-            "{} n={count} size={size} width={width} wall={wall:.3}s rate={rate:.0}/s \
-             cpu={cpu:.2}us/msg p50={:.1}us p99={:.1}us failed={}",
-            mode.name(),
-            micros(p50),
-            micros(p99),
-            self.failed
+            "{mode} n={count} size={size} width={width} wall={wall:.3}s rate={rate:.0}/s \
+             cpu={cpu:.3}us/msg p50={p50:.1}us p99={p99:.1}us p999={p999:.1}us peak={peak}KiB \
+             switches={switches:.4}/msg failed={failed}"
         )
     }
 }

@@ -1,6 +1,7 @@
 //! The load that `bench` puts on a producer, whatever the runtime: what is sent next, and what became
 //! of it.
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,18 +14,18 @@ use rocketmq_engine::proto::{Batch, Message, TopicName};
 use crate::bench_args::{Arguments, Mode};
 use crate::bench_report::{Elapsed, Report};
 use crate::latency::Latency;
-
-/// Messages that warm up connections, caches and the allocator.
-pub(crate) const WARM_UP: u64 = 500;
+use crate::text::text;
 
 /// What the senders of one run share.
 #[derive(Debug)]
 pub(crate) struct Load {
-    topic: TopicName,
+    topics: Vec<TopicName>,
     body: Bytes,
     mode: Mode,
     /// Of a batch; otherwise 1.
     members: u64,
+    /// Messages under way at most, of a sender that does not wait for each.
+    window: usize,
     /// Messages that nobody has taken on yet.
     left: AtomicU64,
     failed: AtomicU64,
@@ -36,8 +37,8 @@ pub(crate) struct Load {
 #[derive(Debug)]
 pub(crate) enum What {
     Batch(Batch),
+    Message(Message),
     Oneway(Message),
-    Sync(Message),
 }
 
 /// A call that has begun.
@@ -47,17 +48,31 @@ pub(crate) struct Call {
     messages: u64,
 }
 
+/// What a sender has under way and has not taken up: `D` is what tells the result.
+#[derive(Debug)]
+pub(crate) struct Window<D> {
+    under_way: VecDeque<(Call, D)>,
+    size: usize,
+}
+
 impl Load {
     /// So many messages. Calls are counted in as many histograms as there are `threads`.
     pub(crate) fn new(arguments: &Arguments, count: u64, threads: u32) -> Self {
+        let topics = match arguments.topics {
+            1 => vec![arguments.topic.clone()],
+            topics => (0..topics)
+                .filter_map(|n| TopicName::new(format!("{}-{n}", arguments.topic)).ok())
+                .collect(),
+        };
         Self {
-            topic: arguments.topic.clone(),
-            body: vec![b'x'; arguments.size as usize].into(),
+            topics,
+            body: text(arguments.size as usize).into(),
             mode: arguments.mode,
             members: match arguments.mode {
                 Mode::Batch => arguments.width.into(),
-                Mode::Oneway | Mode::Sync => 1,
+                Mode::Enqueue | Mode::Oneway | Mode::Sync => 1,
             },
+            window: arguments.width as usize,
             left: AtomicU64::new(count),
             failed: AtomicU64::new(0),
             first_error: OnceLock::new(),
@@ -67,14 +82,15 @@ impl Load {
 
     /// What to send next; `None` when there is nothing left.
     pub(crate) fn next(&self) -> Option<(Call, Result<What, SendError>)> {
-        let messages = self.take()?;
+        let left = self.take()?;
+        let messages = self.members.min(left);
         let begun = Instant::now();
         let what = match self.mode {
-            Mode::Batch => Batch::new((0..messages).map(|_| self.message()).collect())
+            Mode::Batch => Batch::new((0..messages).map(|_| self.message(left)).collect())
                 .map(What::Batch)
                 .map_err(SendError::from),
-            Mode::Oneway => Ok(What::Oneway(self.message())),
-            Mode::Sync => Ok(What::Sync(self.message())),
+            Mode::Enqueue | Mode::Sync => Ok(What::Message(self.message(left))),
+            Mode::Oneway => Ok(What::Oneway(self.message(left))),
         };
         Some((Call { begun, messages }, what))
     }
@@ -88,11 +104,22 @@ impl Load {
         }
     }
 
+    /// An empty one.
+    pub(crate) fn window<D>(&self) -> Window<D> {
+        Window {
+            under_way: VecDeque::with_capacity(self.window),
+            size: self.window,
+        }
+    }
+
     /// Prints the measurement. A message that failed is told by the code.
     pub(crate) fn report(&self, arguments: &Arguments, time: Elapsed) -> ExitCode {
         let failed = self.failed.load(Ordering::Relaxed);
         let report = Report {
-            arguments,
+            mode: arguments.mode.name(),
+            count: arguments.count,
+            size: arguments.size,
+            width: arguments.width,
             time,
             latency: &self.latency,
             failed,
@@ -108,16 +135,33 @@ impl Load {
         }
     }
 
-    fn message(&self) -> Message {
-        Message::new(&self.topic, self.body.clone())
+    /// For the topic whose turn it is.
+    fn message(&self, left: u64) -> Message {
+        let turn = left % self.topics.len() as u64;
+        Message::new(&self.topics[turn as usize], self.body.clone())
     }
 
-    /// Takes on the messages of one call.
+    /// Takes on the messages of one call; how many there were left.
     fn take(&self) -> Option<u64> {
         let rest = |left: u64| (left > 0).then(|| left.saturating_sub(self.members));
-        let before = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
-        before.ok().map(|left| self.members.min(left))
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest)
+            .ok()
+    }
+}
+
+impl<D> Window<D> {
+    pub(crate) fn push(&mut self, call: Call, delivery: D) {
+        self.under_way.push_back((call, delivery));
+    }
+
+    /// The oldest, if there must not be more.
+    pub(crate) fn oldest_if_full(&mut self) -> Option<(Call, D)> {
+        let is_full = self.under_way.len() >= self.size;
+        is_full.then(|| self.oldest()).flatten()
+    }
+
+    pub(crate) fn oldest(&mut self) -> Option<(Call, D)> {
+        self.under_way.pop_front()
     }
 }

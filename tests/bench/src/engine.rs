@@ -216,7 +216,7 @@ impl Lab {
                     self.engine.handle(self.now, Input::Connected(conn));
                 }
                 Output::Transmit { conn, frame } => {
-                    let route = frame.body.is_empty().then_some(ROUTE).unwrap_or_default();
+                    let route = if frame.body.is_empty() { ROUTE } else { "" };
                     let mut bytes = BytesMut::new();
                     let opaque = opaque_of(self.load.headers, &frame.head);
                     answer(&mut bytes, self.load.headers, opaque, &(), route.as_bytes());

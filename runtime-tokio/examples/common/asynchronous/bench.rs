@@ -12,7 +12,7 @@ use rocketmq_engine::driver::asynchronous::Producer;
 use crate::bench_args::{Arguments, Mode};
 use crate::bench_report::Stopwatch;
 use crate::executor;
-use crate::load::{Load, WARM_UP, What};
+use crate::load::{Load, What};
 
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -32,7 +32,7 @@ async fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         return Err(arguments.unreachable(&error).into());
     }
 
-    run(&producer, arguments, WARM_UP).await;
+    run(&producer, arguments, arguments.warm_up()).await;
     producer.flush().await;
 
     let stopwatch = Stopwatch::start();
@@ -45,12 +45,15 @@ async fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 /// Sends so many messages and waits for all of them.
 async fn run(producer: &Producer, arguments: &Arguments, count: u64) -> Arc<Load> {
     let load = Arc::new(Load::new(arguments, count, arguments.threads));
-    let tasks = match arguments.mode {
-        Mode::Batch => 1,
-        Mode::Oneway | Mode::Sync => arguments.width as usize,
-    };
-    let tasks: Vec<_> = (0..tasks)
-        .map(|task| executor::spawn(send_until_done(producer.clone(), load.clone(), task)))
+    let tasks: Vec<_> = (0..arguments.senders())
+        .map(|task| {
+            executor::spawn(send_all(
+                producer.clone(),
+                load.clone(),
+                arguments.mode,
+                task,
+            ))
+        })
         .collect();
     for task in tasks {
         task.await;
@@ -58,7 +61,10 @@ async fn run(producer: &Producer, arguments: &Arguments, count: u64) -> Arc<Load
     load
 }
 
-async fn send_until_done(producer: Producer, load: Arc<Load>, task: usize) {
+async fn send_all(producer: Producer, load: Arc<Load>, mode: Mode, task: usize) {
+    if mode == Mode::Enqueue {
+        return enqueue_until_done(&producer, &load, task).await;
+    }
     while let Some((call, what)) = load.next() {
         let result = send(&producer, what).await;
         load.settled(task, &call, result);
@@ -68,7 +74,26 @@ async fn send_until_done(producer: Producer, load: Arc<Load>, task: usize) {
 async fn send(producer: &Producer, what: Result<What, SendError>) -> Result<(), SendError> {
     match what? {
         What::Batch(batch) => producer.send_batch(batch).await.map(drop),
+        What::Message(message) => producer.send(message).await.map(drop),
         What::Oneway(message) => producer.send_oneway(message).await,
-        What::Sync(message) => producer.send(message).await.map(drop),
+    }
+}
+
+async fn enqueue_until_done(producer: &Producer, load: &Load, task: usize) {
+    let mut window = load.window();
+    while let Some((call, what)) = load.next() {
+        let Ok(What::Message(message)) = what else {
+            continue;
+        };
+        match producer.enqueue(message).await {
+            Ok(delivery) => window.push(call, delivery),
+            Err(error) => load.settled(task, &call, Err(error)),
+        }
+        if let Some((call, delivery)) = window.oldest_if_full() {
+            load.settled(task, &call, delivery.await.map(drop));
+        }
+    }
+    while let Some((call, delivery)) = window.oldest() {
+        load.settled(task, &call, delivery.await.map(drop));
     }
 }

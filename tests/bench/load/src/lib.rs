@@ -1,0 +1,3 @@
+//! What stands beside the producers when they are measured from end to end.
+
+pub mod server;
