@@ -120,9 +120,8 @@ impl Engine {
             return None;
         }
         let prepared = &send.prepared;
-        let message_id = prepared.message_id.clone();
         let (topic, broker) = (self.config.own_topic(&prepared.topic), &attempt.broker);
-        let receipt = SendReceipt::read(status, answer, message_id, &topic, broker, send.tries);
+        let receipt = SendReceipt::read(status, answer, &topic, broker, send.tries);
         receipt.ok().map(Box::new)
     }
 

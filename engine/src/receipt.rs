@@ -89,23 +89,21 @@ impl SendReceipt {
         self.message_id.split(',')
     }
 
-    /// Reads a success answer. `message_id` is the id that was sent, `broker` the one asked.
+    /// Reads a success answer of `broker`. The message id is empty unless the broker names one of its
+    /// own: the one that was sent is put in by `Engine::confirmed` when the receipt is of use.
     pub(crate) fn read(
         status: SendStatus,
         answer: &CommandView<'_>,
-        message_id: String,
         topic: &TopicName,
         broker: &Arc<str>,
         attempts: u32,
     ) -> Result<Self, String> {
         let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
-        let message_id = match header.batch_uniq_id {
-            Some(batch_id) if !batch_id.is_empty() => batch_id.into_owned(),
-            _ => message_id,
-        };
         Ok(Self {
             status,
-            message_id,
+            message_id: header
+                .batch_uniq_id
+                .map_or_else(String::new, Cow::into_owned),
             offset_message_id: header.msg_id.into_owned(),
             queue: MessageQueue {
                 topic: topic.clone(),

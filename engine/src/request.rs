@@ -71,11 +71,21 @@ impl Overtaken {
 impl Engine {
     /// A broker has the message: the end of a send, the middle of a request.
     pub(crate) fn confirmed(&mut self, now: Now, id: OpId, mut receipt: Box<SendReceipt>) {
-        let Some(op) = self.ops.get(id) else { return };
-        let is_request = op
-            .as_send()
-            .is_some_and(|send| send.prepared.correlation.is_some());
-        match op.deadline.filter(|_| is_request) {
+        let Some(op) = self.ops.get_mut(id) else {
+            return;
+        };
+        let deadline = op.deadline;
+        let Some(send) = op.as_send_mut() else { return };
+        let is_request = send.prepared.correlation.is_some();
+        if receipt.message_id.is_empty() {
+            let own = &mut send.prepared.message_id;
+            let is_needed = is_request || send.carrier.is_some();
+            receipt.message_id = match is_needed {
+                true => own.clone(),
+                false => std::mem::take(own),
+            };
+        }
+        match deadline.filter(|_| is_request) {
             None => self.finish(now, id, Outcome::Sent(receipt)),
             Some(deadline) => {
                 self.trace_request(now, id, &mut receipt);

@@ -87,6 +87,11 @@ impl Engine {
         let Some(send) = op.as_send().filter(is_send) else {
             return;
         };
+        // A receipt has taken the id over.
+        let message_id = match outcome {
+            Outcome::Sent(receipt) => &receipt.message_id,
+            _ => &send.prepared.message_id,
+        };
         let (outcome, attempts) = match outcome {
             Outcome::Sent(receipt) => (Ok(Some((**receipt).clone())), receipt.attempts),
             Outcome::Failed(error) => (Err(error.clone()), error.attempts().len() as u32),
@@ -96,7 +101,7 @@ impl Engine {
         let sent = SentMessage {
             group: config.group.clone(),
             topic: config.own_topic(&send.prepared.topic).into_owned(),
-            message_id: send.prepared.message_id.clone(),
+            message_id: message_id.clone(),
             oneway: send.oneway,
             broker: attempt.map(|attempt| attempt.broker.clone()),
             address: attempt.and_then(|attempt| attempt.address.clone()),

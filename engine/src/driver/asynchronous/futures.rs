@@ -95,8 +95,8 @@ pub(super) enum Request {
     Admin(Result<Box<AdminRequest>, SendError>, Option<Duration>),
     Batch(Batch),
     Flush,
-    Message(Box<Message>),
-    Oneway(Box<Message>),
+    Message(Message),
+    Oneway(Message),
     Queues(Result<TopicName, InvalidName>),
     Ready(Result<TopicName, InvalidName>),
     Reply(Box<Result<Message, InvalidMessage>>),
@@ -106,8 +106,7 @@ pub(super) enum Request {
 
 impl EnqueueFuture {
     pub(super) fn new(handle: &Handle, message: Message) -> Self {
-        let request = Request::Message(Box::new(message));
-        Self(Call::Asked(handle.clone(), request))
+        Self(Call::new(handle, Request::Message(message)))
     }
 }
 
@@ -153,9 +152,10 @@ impl Call {
 
     /// Where the answer will be; puts the question if it has not been put.
     fn ticket(&mut self) -> Result<&mut Ticket, SendError> {
-        match std::mem::replace(self, Self::Over) {
-            Self::Asked(handle, request) => *self = Self::Waiting(request.put(&handle)?),
-            known => *self = known,
+        if matches!(self, Self::Asked(..)) {
+            if let Self::Asked(handle, request) = std::mem::replace(self, Self::Over) {
+                *self = Self::Waiting(request.put(&handle)?);
+            }
         }
         match self {
             Self::Waiting(ticket) => Ok(ticket),
@@ -171,8 +171,8 @@ impl Request {
             Self::Admin(request, timeout) => handle.admin(now, *request?, timeout),
             Self::Batch(batch) => handle.send_batch(now, batch, true),
             Self::Flush => handle.flush(now),
-            Self::Message(message) => handle.send(now, *message, true),
-            Self::Oneway(message) => handle.send_oneway(now, *message),
+            Self::Message(message) => handle.send(now, message, true),
+            Self::Oneway(message) => handle.send_oneway(now, message),
             Self::Queues(topic) => handle.publish_queues(now, checked(topic)?),
             Self::Ready(topic) => handle.ready(now, checked(topic)?),
             Self::Reply(message) => handle.send(now, (*message)?, true),

@@ -53,7 +53,7 @@ impl Producer {
     /// Once admitted it holds its room until the broker's answer or the end of its budget, dropped
     /// or not. Half a frame is never written.
     pub fn send(&self, message: Message) -> SendFuture {
-        SendFuture::new(&self.handle, Request::Message(Box::new(message)))
+        SendFuture::new(&self.handle, Request::Message(message))
     }
 
     /// Sends a batch as one frame; its members are stored together, or not at all.
@@ -99,7 +99,7 @@ impl Producer {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub fn send_oneway(&self, message: Message) -> OnewayFuture {
-        OnewayFuture::new(&self.handle, Request::Oneway(Box::new(message)))
+        OnewayFuture::new(&self.handle, Request::Oneway(message))
     }
 
     /// Sends a request and waits for the reply of the consumer that takes it, for `timeout` in all
