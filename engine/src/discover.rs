@@ -112,8 +112,10 @@ impl Engine {
     pub(crate) fn discovery_lost(&mut self, now: Now, reason: DisconnectReason) {
         match reason {
             DisconnectReason::Theirs(CloseCause::PeerClosed) => self.read_discovery(now, true),
-            DisconnectReason::Theirs(cause) => self.discovery_failed(now, cause.to_string()),
-            DisconnectReason::Ours(why) => self.discovery_failed(now, why.to_string()),
+            DisconnectReason::Theirs(cause) => {
+                self.discovery_failed(now, CloseReason::Unused, cause.to_string());
+            }
+            DisconnectReason::Ours(why) => self.discovery_failed(now, why, why.to_string()),
         }
     }
 
@@ -124,7 +126,7 @@ impl Engine {
         let servers = match read_answer(&asking.answer, is_over) {
             Ok(None) => return,
             Ok(Some(servers)) => servers,
-            Err(why) => return self.discovery_failed(now, why),
+            Err(error) => return self.discovery_failed(now, CloseReason::Garbage, error),
         };
         self.end_discovery(now, CloseReason::Answered);
         if let Some(discovery) = &mut self.discovery {
@@ -135,17 +137,18 @@ impl Engine {
         self.replace_name_servers(now, servers);
     }
 
-    /// What was known stays in use; those who wait for a first list have waited for nothing.
-    pub(crate) fn discovery_failed(&mut self, now: Now, why: String) {
-        self.end_discovery(now, CloseReason::Garbage);
+    /// What was known stays in use; those who wait for a first list have waited for nothing. What is
+    /// left of the connection is closed since `why`.
+    pub(crate) fn discovery_failed(&mut self, now: Now, why: CloseReason, error: String) {
+        self.end_discovery(now, why);
         let Some(discovery) = &mut self.discovery else {
             return;
         };
         let event = Event::DiscoveryFailed {
             url: discovery.settings.url(),
-            error: why.clone(),
+            error: error.clone(),
         };
-        discovery.failure = Some(why);
+        discovery.failure = Some(error);
         let pause = match discovery.found {
             true => discovery.settings.interval,
             false => discovery.settings.retry,
@@ -182,11 +185,15 @@ impl Engine {
             return;
         };
         discovery.timer = None;
-        if !discovery.is_asking() {
+        let Some(asking) = &discovery.asking else {
             return self.discover(now);
-        }
-        let why = format!("no answer within {:?}", discovery.settings.timeout);
-        self.discovery_failed(now, why);
+        };
+        let why = match asking.conn {
+            Some(_) => CloseReason::Timeout,
+            None => CloseReason::DialTimeout,
+        };
+        let error = format!("no answer within {:?}", discovery.settings.timeout);
+        self.discovery_failed(now, why, error);
     }
 
     /// Asks no more until there is work again.

@@ -267,13 +267,15 @@ pub enum CloseReason {
     DialTimeout,
     /// The server asked us to go away, and nothing waits on this connection any more (PROTOCOL E.13).
     GoneAway,
-    /// What arrived is no frame of this protocol.
+    /// What arrived is no frame of this protocol or, where name servers were asked for, no list of
+    /// them.
     Garbage,
     /// The list of name servers was replaced, and this one is not in it (PROTOCOL E.6, I 16).
     NotListed,
     /// No answer, and nothing else arrived, since a request that timed out (DESIGN 6, timeout policy).
     Silent,
-    /// A request timed out, and the configuration says that this closes the connection.
+    /// A request timed out, and the configuration says that this closes the connection. So does asking
+    /// for name servers that takes too long.
     Timeout,
     /// No route names this address any more (PROTOCOL C.6).
     Unused,
@@ -481,7 +483,9 @@ impl fmt::Display for CloseReason {
             Self::Answered => "its question is answered",
             Self::DialTimeout => "connecting took too long",
             Self::GoneAway => "the server asked us to go away",
-            Self::Garbage => "the peer sent bytes that are no RocketMQ frame",
+            Self::Garbage => {
+                "the peer sent bytes that are no RocketMQ frame, nor what was asked for"
+            }
             Self::NotListed => "it is no longer in the list of name servers",
             Self::Silent => "nothing arrived since a request that timed out",
             Self::Timeout => "a request timed out",

@@ -164,7 +164,8 @@ impl Engine {
         for who in waiting {
             match who {
                 Waiting::Discovery => {
-                    self.discovery_failed(now, format!("connecting failed: {error}"));
+                    let error = format!("connecting failed: {error}");
+                    self.discovery_failed(now, CloseReason::Unused, error);
                 }
                 Waiting::Lookup(lookup) => {
                     let to = self.peers.mapped(&address);

@@ -89,14 +89,15 @@ fn a_thousand_sends_ask_once() {
 #[test]
 fn each_kind_of_failure_ends_the_send_and_is_named() {
     type Failing = fn(&mut Rig);
-    let rows: [(Failing, &str); 5] = [
-        (|rig| rig.refuse(SERVER), "refused"),
+    let rows: [(Failing, &str, Option<CloseReason>); 6] = [
+        (|rig| rig.refuse(SERVER), "refused", None),
         (
             |rig| {
                 let conn = asked(rig);
                 rig.close(conn);
             },
             "before its answer was complete",
+            None,
         ),
         (
             |rig| {
@@ -104,6 +105,7 @@ fn each_kind_of_failure_ends_the_send_and_is_named() {
                 receive(rig, conn, "HTTP/1.1 503 Busy\r\n\r\n");
             },
             "it answered 503 Busy",
+            Some(CloseReason::Garbage),
         ),
         (
             |rig| {
@@ -111,6 +113,7 @@ fn each_kind_of_failure_ends_the_send_and_is_named() {
                 receive(rig, conn, "\0\0\0\u{9}what is this");
             },
             "not HTTP",
+            Some(CloseReason::Garbage),
         ),
         (
             |rig| {
@@ -118,9 +121,15 @@ fn each_kind_of_failure_ends_the_send_and_is_named() {
                 rig.run_to(3_000);
             },
             "no answer within 3s",
+            Some(CloseReason::Timeout),
+        ),
+        (
+            |rig| rig.run_to(3_000),
+            "no answer within 3s",
+            Some(CloseReason::DialTimeout),
         ),
     ];
-    for (failing, why) in rows {
+    for (failing, why, closed) in rows {
         let mut rig = rig();
         let op = rig.send(message("x"));
         failing(&mut rig);
@@ -132,6 +141,8 @@ fn each_kind_of_failure_ends_the_send_and_is_named() {
         }
         let told = |event: &Event| matches!(event, Event::DiscoveryFailed { error, .. } if error.contains(why));
         assert!(rig.events.iter().any(told), "{:?}", rig.events);
+        let reasons: Vec<_> = rig.closed.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, Vec::from_iter(closed), "{why}");
         assert_eq!(rig.engine.stats().connections, 0);
     }
 }
