@@ -13,7 +13,8 @@
 //! [`EndTransactionHook::ended`] runs when the end of a transaction was written. Hooks of a kind
 //! run in the order of their list. None of them runs under a lock of this library, and each is caught
 //! on its own: a panic harms its own send at most. Those of rows 3 to 5 run on the task or thread that
-//! serves a connection: keep them short, what takes long belongs elsewhere.
+//! serves a connection, or a deadline, and [`SendHook::after`] of a send that fails at once in the
+//! call: keep them short, what takes long belongs elsewhere.
 
 use std::borrow::Cow;
 use std::fmt;
