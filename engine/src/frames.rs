@@ -284,16 +284,16 @@ impl Engine {
         if let Some(link) = self.peers.conns.get_mut(conn) {
             link.pending = link.pending.saturating_sub(1);
             is_first = link.version.is_none();
-            link.version.get_or_insert(answer.version);
         }
         if is_first {
-            self.version_told(now, conn);
+            self.version_told(now, conn, answer.version);
         }
         match waiter {
             Waiter::Admin(op, index) => {
                 self.admin_answered(now, op, index, conn, answer, &frame.body());
             }
-            Waiter::Heartbeat => self.heartbeat_answered(conn, answer),
+            // It has told the version, if it was the first.
+            Waiter::Heartbeat => {}
             Waiter::Lookup(lookup, server) => {
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }

@@ -33,7 +33,7 @@ pub(crate) struct Peer {
     pub(crate) failures: u32,
     pub(crate) last_error: Option<DialError>,
     pub(crate) timer: Option<Instant>,
-    /// The release that it said it is, in its last answer to a heartbeat (PROTOCOL A.5).
+    /// The release that it said it is, on its last connection (PROTOCOL A.5).
     pub(crate) version: Option<i32>,
     /// Whether it is a broker's master: it gets heartbeats, and is dialled again when lost.
     pub(crate) is_broker: bool,

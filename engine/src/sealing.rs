@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rocketmq_proto::{CommandView, Frame as ReceivedFrame, RemotingCommand, RequestCode};
+use rocketmq_proto::{Frame as ReceivedFrame, RemotingCommand, RequestCode};
 
 use crate::engine::Engine;
 use crate::error::SendError;
@@ -21,20 +21,6 @@ impl Engine {
         let seal = Seal::new(&self.config, &peer.address)?;
         let of_version = peer.version.and_then(|version| seal.of_version(version));
         Some(of_version.unwrap_or(seal))
-    }
-
-    /// A server says which release it is.
-    pub(crate) fn heartbeat_answered(&mut self, conn: ConnId, answer: &CommandView<'_>) {
-        let Some(link) = self.peers.conns.get_mut(conn) else {
-            return;
-        };
-        let seal = link.seal.as_ref();
-        if let Some(seal) = seal.and_then(|seal| seal.of_version(answer.version)) {
-            link.seal = Some(seal);
-        }
-        if let Some(peer) = self.peers.peers.get_mut(link.peer) {
-            peer.version = Some(answer.version);
-        }
     }
 
     /// A frame was not written: its send fails for good, its connection goes on.

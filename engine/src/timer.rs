@@ -1,6 +1,6 @@
 //! Messages with a timer, and brokers that would ignore it: before 5.0 they deliver such a message
 //! at once, without a word (PROTOCOL D.2). So it goes to a broker only when that one is known to be
-//! young enough; its answer to the first heartbeat on a connection tells.
+//! young enough; its first answer on a connection tells, as a rule that to the heartbeat.
 
 use rocketmq_proto::version;
 
@@ -45,11 +45,19 @@ impl Engine {
         }
     }
 
-    /// A server has told its version for the first time on a connection: messages that waited for it go on.
-    pub(crate) fn version_told(&mut self, now: Now, conn: ConnId) {
+    /// A server has told its version for the first time on a connection: what is signed for it follows
+    /// its rules from now on, and messages that waited for it go on.
+    pub(crate) fn version_told(&mut self, now: Now, conn: ConnId, version: i32) {
         let Some(link) = self.peers.conns.get_mut(conn) else {
             return;
         };
+        link.version = Some(version);
+        if let Some(seal) = link.seal.as_ref().and_then(|s| s.of_version(version)) {
+            link.seal = Some(seal);
+        }
+        if let Some(peer) = self.peers.peers.get_mut(link.peer) {
+            peer.version = Some(version);
+        }
         for id in std::mem::take(&mut link.unsure) {
             if self.ops.get(id).and_then(Op::state) == Some(State::Versioning { conn }) {
                 self.dispatch(now, id);

@@ -1,7 +1,9 @@
 //! Signed requests and what follows when a server does not let us (PROTOCOL G.5).
 
-use rocketmq_engine::proto::{Credentials, RequestCode, ResponseCode};
-use rocketmq_engine::{Certainty, Config, SendErrorKind};
+use std::time::Duration;
+
+use rocketmq_engine::proto::{Credentials, RemotingCommand, RequestCode, ResponseCode, version};
+use rocketmq_engine::{Certainty, Config, Operation, Question, SendErrorKind};
 
 use crate::rig::{NAME_SERVER, Rig, Sent, message};
 
@@ -57,11 +59,46 @@ fn every_request_is_signed_and_every_try_anew() {
     rig.oneway(message("y"));
     check(&rig.next_send().unwrap());
     rig.forget_frames();
-    rig.submit(rocketmq_engine::Operation::Shutdown {
-        grace: std::time::Duration::from_millis(10),
+    rig.submit(Operation::Shutdown {
+        grace: Duration::from_millis(10),
     });
     rig.run_to(10);
     check(&rig.frame(second.conn, RequestCode::UNREGISTER_CLIENT));
+}
+
+/// PROTOCOL G.5: 4.9 brokers leave `_UNIQUE_KEY_QUERY` out of what they check.
+#[test]
+fn the_first_answer_on_a_connection_says_for_which_release_to_sign() {
+    let mut rig = Rig::new(signed);
+    rig.send(message("x"));
+    let name_server = rig.connect(NAME_SERVER);
+    let question = rig.frame(name_server, RequestCode::GET_ROUTEINFO_BY_TOPIC);
+    let route = crate::rig::route(&["a"], 1);
+    rig.answer_body(&question, ResponseCode::SUCCESS, route);
+    let broker = rig.connect("a:1");
+    let sent = rig.frame(broker, RequestCode::SEND_MESSAGE_V2);
+    let mut answer =
+        RemotingCommand::response(sent.command.opaque, ResponseCode::SYSTEM_ERROR, None);
+    answer.version = version::V4_9_3;
+    rig.receive(broker, &answer);
+    // The heartbeat is not answered yet.
+    let request = Question::view_by_unique_id("T", "U")
+        .into_request()
+        .unwrap();
+    rig.submit(Operation::Admin {
+        request: Box::new(request),
+        timeout: Duration::from_secs(3),
+    });
+    let query = rig.frame(broker, RequestCode::QUERY_MESSAGE);
+    let fields = query.command.ext_fields.as_ref().unwrap();
+    assert_eq!(fields["_UNIQUE_KEY_QUERY"], "true");
+    let signed = fields
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    let left_out = ["Signature", "_UNIQUE_KEY_QUERY"];
+    let signed: Vec<_> = signed.filter(|(key, _)| !left_out.contains(key)).collect();
+    let expected = credentials().sign(&(), &signed, &[&query.command.body]);
+    assert_eq!(query.field("Signature"), expected);
 }
 
 #[test]
