@@ -180,23 +180,13 @@ impl Prepared {
             .iter()
             .filter_map(|m| m.properties().get(property::UNIQ_KEY));
         let message_id = ids.collect::<Vec<_>>().join(",");
+        let timeout = batch.own_timeout().unwrap_or(config.send_timeout);
         Ok(Self {
-            topic,
             target: Target::of(batch.placement(), batch.messages().first()),
-            timeout: batch.own_timeout().unwrap_or(config.send_timeout),
-            flag: 0,
-            sys_flag: 0,
             properties: batch_properties(batch.waits_for_store()),
             body: body.freeze(),
-            message_id,
             batch: true,
-            reply: false,
-            correlation: None,
-            reconsume_times: 0,
-            max_reconsume_times: None,
-            key: None,
-            end: None,
-            timed: false,
+            ..Self::plain(topic, message_id, timeout)
         })
     }
 
@@ -220,48 +210,23 @@ impl Prepared {
             message_id.push_str(&member.message_id);
         }
         Some(Ok(Self {
-            topic: first.topic.clone(),
             target: match &first.target {
                 Target::Queue(queue) => Target::Queue(queue.clone()),
                 _ => Target::Any,
             },
-            timeout: first.timeout,
-            flag: 0,
-            sys_flag: 0,
             properties: batch_properties(waits),
             body: body.freeze(),
-            message_id,
             batch: true,
-            reply: false,
-            correlation: None,
-            reconsume_times: 0,
-            max_reconsume_times: None,
-            key: None,
-            end: None,
-            timed: false,
+            ..Self::plain(first.topic.clone(), message_id, first.timeout)
         }))
     }
 
     /// What tells a broker about the end of a transaction; the budget is to be set.
     pub(crate) fn end(topic: TopicName, target: Target, end: EndTransaction) -> Self {
-        Self {
-            topic,
-            target,
-            timeout: Duration::ZERO,
-            flag: 0,
-            sys_flag: 0,
-            properties: String::new(),
-            body: Bytes::new(),
-            message_id: end.message_id.clone(),
-            batch: false,
-            reply: false,
-            correlation: None,
-            reconsume_times: 0,
-            max_reconsume_times: None,
-            key: None,
-            end: Some(Box::new(end)),
-            timed: false,
-        }
+        let mut prepared = Self::plain(topic, end.message_id.clone(), Duration::ZERO);
+        prepared.target = target;
+        prepared.end = Some(Box::new(end));
+        prepared
     }
 
     /// A message of the engine's own making.
@@ -273,13 +238,22 @@ impl Prepared {
         timeout: Duration,
     ) -> Self {
         Self {
+            properties,
+            body: body.into(),
+            ..Self::plain(topic, message_id, timeout)
+        }
+    }
+
+    /// What all kinds have in common: an empty message to any queue.
+    fn plain(topic: TopicName, message_id: String, timeout: Duration) -> Self {
+        Self {
             topic,
             target: Target::Any,
             timeout,
             flag: 0,
             sys_flag: 0,
-            properties,
-            body: body.into(),
+            properties: String::new(),
+            body: Bytes::new(),
             message_id,
             batch: false,
             reply: false,
