@@ -23,8 +23,8 @@ impl Engine {
             if let Some(carrier) = &send.carrier {
                 return match &**carrier {
                     Carrier::Batch(members) => self.share_out(now, send, members, &outcome),
-                    Carrier::Trace(records) => {
-                        self.trace_over(now, op.producer, send.epoch, *records, &outcome)
+                    Carrier::Trace(load) => {
+                        self.trace_over(now, op.producer, send.epoch, *load, &outcome)
                     }
                 };
             }

@@ -14,6 +14,7 @@ use crate::peer::PeerId;
 use crate::prepare::Prepared;
 use crate::receipt::SendReceipt;
 use crate::route::TopicId;
+use crate::trace;
 
 /// An accepted operation, until it completes.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ pub(crate) enum Carrier {
     /// Sends that were gathered (D.8).
     Batch(Vec<OpId>),
     /// So many records of the trace (G.4).
-    Trace(usize),
+    Trace(trace::Load),
 }
 
 /// One try.

@@ -2,9 +2,10 @@
 //! own (PROTOCOL G.4).
 //!
 //! A trace message is a send of the engine's own making: no caller, no permit, ordinary tries. What
-//! bounds them is the number of records that wait or are on their way.
+//! bounds them is the number of records that wait or are on their way, and their bytes.
 
 use std::borrow::Cow;
+use std::iter::Sum;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,9 @@ pub use settings::{TraceConfig, TraceTopic};
 /// The budget of a trace message.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The most bytes of records that wait or are on their way.
+const MAX_HELD: usize = 8 * 1024 * 1024;
+
 /// The state of the trace, of producers that have one.
 #[derive(Debug)]
 pub(crate) struct Trace {
@@ -44,14 +48,21 @@ pub(crate) struct Trace {
     pages: Vec<Page>,
     /// When they leave.
     pub(crate) due: Option<Instant>,
-    /// Records in messages on their way.
-    under_way: usize,
+    /// What the messages on their way carry.
+    under_way: Load,
     /// The messages on their way.
     messages: Flushes,
     /// An id of a traced message: those of trace messages look like it.
     like: Option<UniqueId>,
     /// Made when the first message leaves.
     ids: Option<UniqueIds>,
+}
+
+/// Records, and their bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Load {
+    records: usize,
+    bytes: usize,
 }
 
 impl Trace {
@@ -62,7 +73,7 @@ impl Trace {
             group: format!("_INNER_TRACE_PRODUCER-{group}-PRODUCE-1"),
             pages: Vec::new(),
             due: None,
-            under_way: 0,
+            under_way: Load::default(),
             messages: Flushes::default(),
             like: None,
             ids: None,
@@ -89,8 +100,8 @@ impl Trace {
         self.add(topic, record, id, keys)
     }
 
-    fn waiting(&self) -> usize {
-        self.pages.iter().map(|page| page.records).sum()
+    fn waiting(&self) -> Load {
+        self.pages.iter().map(Page::load).sum()
     }
 
     fn add(
@@ -100,28 +111,28 @@ impl Trace {
         id: &str,
         keys: &str,
     ) -> Result<Vec<Page>, ()> {
-        if self.waiting() + self.under_way >= self.settings.max_waiting {
+        let held: Load = [self.waiting(), self.under_way].into_iter().sum();
+        if held.records >= self.settings.max_waiting {
             return Err(());
         }
         self.like = self.like.or_else(|| UniqueId::parse(id).ok());
-        let mut full = Vec::new();
-        let mut at = self.pages.iter().position(|page| page.topic == topic);
-        if let Some(index) = at.filter(|index| !self.pages[*index].has_room_for(id, keys)) {
-            full.push(self.pages.swap_remove(index));
-            at = None;
-        }
-        let index = at.unwrap_or_else(|| {
+        let known = self.pages.iter().position(|page| page.topic == topic);
+        let has_room = |at: &usize| self.pages[*at].has_room_for(id, keys);
+        let index = known.filter(has_room).unwrap_or(self.pages.len());
+        if index == self.pages.len() {
             self.pages.push(Page::new(topic));
-            self.pages.len() - 1
-        });
+        }
         let page = &mut self.pages[index];
-        let added = page.add(record, id, keys);
+        let added = page.add(record, id, keys, MAX_HELD.saturating_sub(held.bytes));
         let is_full =
             page.records >= self.settings.max_records || page.len() >= self.settings.max_bytes;
+        let mut full = Vec::new();
         if is_full || page.records == 0 {
             full.push(self.pages.swap_remove(index));
         }
-        full.retain(|page| page.records > 0);
+        if let Some(before) = known.filter(|at| *at != index && added.is_ok()) {
+            full.insert(0, self.pages.swap_remove(before));
+        }
         added.map(|()| full)
     }
 
@@ -136,6 +147,15 @@ impl Trace {
             })
         });
         ids.next(now.unix_ms)
+    }
+}
+
+impl Sum for Load {
+    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
+        loads.fold(Self::default(), |sum, load| Self {
+            records: sum.records + load.records,
+            bytes: sum.bytes + load.bytes,
+        })
     }
 }
 
@@ -214,7 +234,7 @@ impl Engine {
         let Some(trace) = self.members.trace_mut(producer) else {
             return;
         };
-        self.stats.trace_dropped += trace.waiting() as u64;
+        self.stats.trace_dropped += trace.waiting().records as u64;
         trace.pages.clear();
         self.arm_trace(now, producer);
     }
@@ -235,13 +255,13 @@ impl Engine {
             let id = trace
                 .next_id(now, &mut self.rng, self.config.utc_offset_seconds)
                 .to_hex();
-            let (topic, records) = (page.topic.clone(), page.records);
+            let (topic, load) = (page.topic.clone(), page.load());
             let (properties, body) = page.into_parts(&id);
-            trace.under_way += records;
+            trace.under_way = [trace.under_way, load].into_iter().sum();
             let epoch = trace.messages.enter();
             let prepared = Prepared::own(topic, properties, body, id.to_string(), TIMEOUT);
             let mut send = Send::new(Box::new(prepared), false, epoch);
-            send.carrier = Some(Box::new(Carrier::Trace(records)));
+            send.carrier = Some(Box::new(Carrier::Trace(load)));
             let op = self.ops.insert(Op {
                 producer,
                 since: now.mono,
@@ -259,17 +279,18 @@ impl Engine {
         now: Now,
         producer: ProducerId,
         epoch: u64,
-        records: usize,
+        load: Load,
         outcome: &Outcome,
     ) {
         match outcome {
-            Outcome::Sent(_) => self.stats.traced += records as u64,
-            _ => self.stats.trace_dropped += records as u64,
+            Outcome::Sent(_) => self.stats.traced += load.records as u64,
+            _ => self.stats.trace_dropped += load.records as u64,
         }
         let Some(trace) = self.members.trace_mut(producer) else {
             return;
         };
-        trace.under_way = trace.under_way.saturating_sub(records);
+        trace.under_way.records = trace.under_way.records.saturating_sub(load.records);
+        trace.under_way.bytes = trace.under_way.bytes.saturating_sub(load.bytes);
         for flush in trace.messages.leave(epoch) {
             self.finish(now, flush, Outcome::Done);
         }
@@ -280,23 +301,22 @@ impl Engine {
         for (producer, member) in self.members.iter() {
             let own = self.ops.iter().filter(|(_, op)| op.producer == producer);
             let carriers = own.filter_map(|(_, op)| op.as_send()?.carrier.as_deref());
-            let records = carriers.filter_map(|carrier| match carrier {
-                Carrier::Trace(records) => Some(*records),
+            let loads = carriers.filter_map(|carrier| match carrier {
+                Carrier::Trace(load) => Some(*load),
                 Carrier::Batch(_) => None,
             });
-            let records: Vec<_> = records.collect();
+            let loads: Vec<_> = loads.collect();
             let trace = member.trace.as_ref();
-            let known = trace.map_or((0, 0), |trace| (trace.messages(), trace.under_way));
-            if (records.len(), records.iter().sum()) != known {
-                return Err(format!(
-                    "trace messages with {records:?} records: {trace:?}"
-                ));
+            let known = trace.map(|trace| (trace.messages(), trace.under_way));
+            if (loads.len(), loads.iter().copied().sum()) != known.unwrap_or_default() {
+                return Err(format!("trace messages with {loads:?}: {trace:?}"));
             }
             let Some(trace) = trace else { continue };
-            if trace.waiting() + trace.under_way > trace.settings.max_waiting {
+            let held: Load = [trace.waiting(), trace.under_way].into_iter().sum();
+            if held.records > trace.settings.max_waiting || held.bytes > MAX_HELD {
                 return Err(format!("more trace records than there may be: {trace:?}"));
             }
-            if trace.due.is_some() != (trace.waiting() > 0) {
+            if trace.due.is_some() != (trace.waiting().records > 0) {
                 return Err(format!("trace records wait for nothing: {trace:?}"));
             }
         }

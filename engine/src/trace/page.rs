@@ -2,6 +2,8 @@
 
 use rocketmq_proto::{TopicName, TraceRecord, property};
 
+use super::Load;
+
 /// The most bytes of KEYS, so that all properties together stay below what brokers take (32 767
 /// bytes with what they add; #6579).
 const MAX_KEYS: usize = 32_000;
@@ -35,12 +37,24 @@ impl Page {
         self.records == 0 || self.keys_len() + id.len() + keys.len() + 2 <= MAX_KEYS
     }
 
-    /// Adds a record. `id` may be several, joined by commas; `keys` several, joined by spaces.
+    /// Adds a record that takes no more than `room` bytes with its keys. `id` may be several, joined by
+    /// commas; `keys` several, joined by spaces.
     ///
     /// # Errors
-    /// When the record cannot be written; nothing is changed then.
-    pub(crate) fn add(&mut self, record: &TraceRecord<'_>, id: &str, keys: &str) -> Result<(), ()> {
+    /// When the record is larger, or cannot be written; nothing is changed then.
+    pub(crate) fn add(
+        &mut self,
+        record: &TraceRecord<'_>,
+        id: &str,
+        keys: &str,
+        room: usize,
+    ) -> Result<(), ()> {
+        let before = self.body.len();
         record.encode(&mut self.body).map_err(|_| ())?;
+        if self.body.len() - before + id.len() + keys.len() + 2 > room {
+            self.body.truncate(before);
+            return Err(());
+        }
         self.records += 1;
         for id in id.split(',') {
             if !id.is_empty() && self.keys_len() + id.len() < MAX_KEYS {
@@ -60,6 +74,14 @@ impl Page {
 
     pub(crate) fn len(&self) -> usize {
         self.body.len()
+    }
+
+    /// What it carries: the bytes are those of body and keys together.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            records: self.records,
+            bytes: self.body.len() + self.keys_len(),
+        }
     }
 
     /// The message's properties, with its own unique id, and its body.
@@ -95,6 +117,8 @@ mod tests {
 
     use super::*;
 
+    const ROOM: usize = 1 << 20;
+
     fn record() -> TraceRecord<'static> {
         TraceRecord::Recall(RecallTrace {
             group: "g".into(),
@@ -110,8 +134,8 @@ mod tests {
     #[test]
     fn a_message_is_found_by_the_ids_and_keys_of_its_records() {
         let mut page = page();
-        page.add(&record(), "ID1", "a b").unwrap();
-        page.add(&record(), "ID2,ID3", "b c").unwrap();
+        page.add(&record(), "ID1", "a b", ROOM).unwrap();
+        page.add(&record(), "ID2,ID3", "b c", ROOM).unwrap();
         assert_eq!(page.records, 2);
         let (properties, body) = page.into_parts("OWN");
         let properties = Properties::from_wire(properties);
@@ -134,9 +158,9 @@ mod tests {
             page.has_room_for("ID", &keys.join(" ")),
             "the first always gets in"
         );
-        page.add(&record(), "ID", &keys.join(" ")).unwrap();
+        page.add(&record(), "ID", &keys.join(" "), ROOM).unwrap();
         assert!(!page.has_room_for("ID2", &keys[0]));
-        page.add(&record(), "ID2", &keys.join(" ")).unwrap();
+        page.add(&record(), "ID2", &keys.join(" "), ROOM).unwrap();
         let (properties, _) = page.into_parts(&"F".repeat(56));
         assert!(properties.len() < 32_767 - 512, "{}", properties.len());
         assert!(properties.contains("ID "));
@@ -149,7 +173,18 @@ mod tests {
             topic: "a\u{1}b".into(),
             ..RecallTrace::default()
         });
-        assert!(page.add(&torn, "ID", "").is_err());
-        assert_eq!((page.records, page.len()), (0, 0));
+        assert!(page.add(&torn, "ID", "", ROOM).is_err());
+        assert_eq!((page.records, page.load().bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_record_larger_than_its_room_leaves_nothing_behind() {
+        let mut page = page();
+        page.add(&record(), "ID", "key", ROOM).unwrap();
+        let (one, weight) = (page.load().bytes + 2, page.load().bytes);
+        assert!(page.add(&record(), "ID", "yek", one - 3).is_err());
+        assert_eq!((page.records, page.load().bytes), (1, weight));
+        page.add(&record(), "ID", "yek", one).unwrap();
+        assert!(page.load().bytes <= weight + one);
     }
 }

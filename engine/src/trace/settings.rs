@@ -19,7 +19,8 @@ const OF_REGION: &str = "rmq_sys_TRACE_DATA_";
 /// their own. `flush` and `shutdown` send what waits, and wait until it has arrived or failed. Failed
 /// sends, oneway sends, sends that their broker wants no trace of (`TRACE_ON=false`), and messages to
 /// the trace topic leave no record, and neither do the ends of their transactions. Nothing ever waits
-/// for room for a record: one for which there is none is dropped and counted in
+/// for room for a record: one for which there is none, among the records
+/// ([`max_waiting`](Self::max_waiting)) or the 8 MiB that they may take, is dropped and counted in
 /// [`Stats::trace_dropped`](crate::Stats::trace_dropped).
 ///
 /// As in Java, the end of a transaction names the half message's unique id as transaction id too,

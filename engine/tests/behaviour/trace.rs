@@ -569,6 +569,35 @@ fn records_without_room_are_dropped_and_counted_and_cost_no_send() {
 }
 
 #[test]
+fn records_take_no_more_than_8_mib_however_few_they_are() {
+    const SENDS: usize = 250;
+    let (mut rig, conn) = traced(|config| config.trace.as_mut().unwrap().max_waiting = 1_000_000);
+    for n in 0..SENDS {
+        let key = format!("{n:0>30000}");
+        sent(&mut rig, conn, message("x").key(key), 0, 0);
+    }
+    let dropped = rig.engine.stats().trace_dropped as usize;
+    assert_eq!(rig.engine.stats().sent as usize, SENDS);
+    rig.run_to(LINGER);
+    give_route(&mut rig);
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(trace) = rig.try_frame(conn, SEND) {
+        count += records(&trace).len();
+        bytes += trace.command.body.len() + 30_000;
+        rig.confirm(&trace);
+    }
+    assert_eq!(count + dropped, SENDS);
+    let most = 8 * 1024 * 1024;
+    assert!((most - 70_000..=most).contains(&bytes), "{bytes} bytes");
+    sent(&mut rig, conn, message("x"), LINGER, 0);
+    assert_eq!(
+        rig.engine.stats().trace_dropped as usize,
+        dropped,
+        "room again"
+    );
+}
+
+#[test]
 fn a_trace_that_cannot_be_sent_is_counted_after_its_own_five_seconds() {
     let (mut rig, conn) = traced(|config| config.retries = 0);
     sent(&mut rig, conn, message("x"), 0, 0);
