@@ -200,7 +200,11 @@ impl Hub {
         let mut asks = VecDeque::from(asks);
         while let Some((op, ask)) = asks.pop_front() {
             let answer = catch_unwind(AssertUnwindSafe(|| answer(&ask)));
-            let answer = answer.unwrap_or(Answer::Panicked);
+            let answer = answer.unwrap_or_else(|payload| {
+                // Its drop would be the application's code again.
+                std::mem::forget(payload);
+                Answer::Panicked
+            });
             let now = Now::system();
             let ((), after) = self.under_lock(|state| state.engine.answer(now, op, answer));
             guarded(|| drop(ask));
