@@ -1,5 +1,6 @@
 //! The application's own code around sends and requests (PROTOCOL E.10, kernel steps).
 
+use std::panic::panic_any;
 use std::sync::{Arc, Mutex};
 
 use rocketmq_engine::proto::{Batch, Message, RequestCode, ResponseCode};
@@ -223,6 +224,42 @@ fn a_panic_in_a_hook_after_is_counted_and_harms_nobody() {
     assert_eq!(rig.hook_panics, 1);
     let lines = diary.take();
     assert!(lines[1].starts_with("after T"), "the next hook: {lines:?}");
+}
+
+/// Its drop is the application's code as well, and may panic again.
+#[test]
+fn what_a_hook_panics_with_is_never_dropped() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    struct Throws;
+    impl CheckForbiddenHook for Throws {
+        fn check(&self, message: &Outgoing<'_>) -> Result<(), Refusal> {
+            match message.message().body().as_ref() {
+                b"thrown at once" => panic_any(Bomb),
+                _ => Ok(()),
+            }
+        }
+    }
+    impl SendHook for Throws {
+        fn after(&self, _: &SentMessage) {
+            panic_any(Bomb)
+        }
+    }
+    let (mut rig, _) = Rig::with_brokers(&["a"], 1, |config| {
+        config.hooks.forbidden = vec![Arc::new(Throws)];
+        config.hooks.send = vec![Arc::new(Throws), Arc::new(Throws)];
+    });
+    let error = try_prepare(rig.config(), "thrown at once").unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Hook);
+    let op = rig.send(message("x"));
+    let sent = rig.next_send().unwrap();
+    rig.confirm(&sent);
+    rig.receipt(op);
+    assert_eq!(rig.hook_panics, 2);
 }
 
 #[test]

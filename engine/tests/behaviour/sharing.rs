@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_engine::proto::{GroupName, RequestCode};
-use rocketmq_engine::{Input, Operation, Outcome, ProducerId, SendErrorKind};
+use rocketmq_engine::proto::{GroupName, MessageQueue, RequestCode, TopicName};
+use rocketmq_engine::{
+    AttemptTimeout, Config, Input, Operation, Outcome, ProducerId, SendErrorKind,
+};
 
 use crate::rig::{Rig, message};
 
@@ -12,9 +14,13 @@ const BYE: RequestCode = RequestCode::UNREGISTER_CLIENT;
 
 /// A second producer, whose settings are the first one's but for its group and number of retries.
 fn join(rig: &mut Rig, group: &str, retries: u32) -> ProducerId {
+    join_with(rig, group, |config| config.retries = retries)
+}
+
+fn join_with(rig: &mut Rig, group: &str, change: impl FnOnce(&mut Config)) -> ProducerId {
     let mut config = rig.config().clone();
     config.group = GroupName::new(group).unwrap();
-    config.retries = retries;
+    change(&mut config);
     let now = rig.now();
     rig.engine.join(now, Arc::new(config)).unwrap()
 }
@@ -55,6 +61,32 @@ fn each_producer_has_its_own_group_and_settings() {
         "no",
     );
     assert_eq!(rig.error(op).attempts().len(), 1, "it has no retries");
+}
+
+/// The client's tries share the budget, and stay with a broker that gets on; the second producer's
+/// end after their own time. One row each: until when is looked, and how many copies went out by then.
+#[test]
+fn each_producer_has_its_own_patience_with_a_busy_broker() {
+    let own = Duration::from_millis(500);
+    for (is_second, until, copies) in [(false, 1_100, 1), (true, 600, 2)] {
+        let (mut rig, _) = Rig::with_brokers(&["a", "b"], 1, |_| {});
+        let second = join_with(&mut rig, "second", |config| {
+            config.attempt_timeout = AttemptTimeout::At(own);
+        });
+        let producer = if is_second { second } else { rig.producer };
+        let queue = MessageQueue::new(TopicName::new("T").unwrap(), "a", 0);
+        let early = rig.prepare(message("early").to(queue.clone()));
+        with(&mut rig, producer, Operation::Send(early));
+        let early = rig.next_send().unwrap();
+        rig.run_to(10);
+        let late = rig.prepare(message("late").to(queue));
+        with(&mut rig, producer, Operation::Send(late));
+        rig.run_to(400);
+        rig.confirm(&early);
+        rig.run_to(until);
+        let sent = std::iter::from_fn(|| rig.next_send()).count();
+        assert_eq!(sent, copies, "second: {is_second}");
+    }
 }
 
 #[test]

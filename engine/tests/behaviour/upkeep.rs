@@ -59,6 +59,56 @@ fn a_topic_that_nobody_uses_is_asked_for_no_more() {
     assert_eq!(rig.engine.stats().topics, 1);
 }
 
+/// Found by review: it kept itself in use with each answer, and led to those of other clusters.
+#[test]
+fn a_topic_of_replies_is_asked_for_no_more_when_its_requests_are_over() {
+    let (mut rig, _) = Rig::with_brokers(&["a"], 1, |config| {
+        config.forget_topic_after = Duration::from_secs(70);
+    });
+    // Answers all that is asked, and says for which topics that was.
+    let serve = |rig: &mut Rig| {
+        let mut topics = Vec::new();
+        loop {
+            let next = rig
+                .frames()
+                .next()
+                .map(|sent| (sent.conn, sent.command.code));
+            let Some((conn, code)) = next else {
+                return topics;
+            };
+            let sent = rig.frame(conn, RequestCode(code));
+            if code != ASK.0 {
+                rig.answer(&sent, ResponseCode::SUCCESS, "");
+                continue;
+            }
+            let topic = sent.field("topic").to_owned();
+            let mut route = route(&["a"], 1);
+            if topic == "c_REPLY_TOPIC" {
+                route = route.replace(r#""cluster":"c""#, r#""cluster":"d""#);
+            }
+            rig.answer_body(&sent, ResponseCode::SUCCESS, route);
+            topics.push(topic);
+        }
+    };
+    rig.request(message("ping"), 1_000);
+    let sent = rig.next_send().unwrap();
+    rig.confirm(&sent);
+    assert_eq!(serve(&mut rig), ["c_REPLY_TOPIC"]);
+    assert_eq!(rig.engine.stats().topics, 2);
+    let polls: Vec<_> = (1..=10)
+        .map(|poll| {
+            rig.run_to(poll * 30_000);
+            serve(&mut rig)
+        })
+        .collect();
+    let both = ["T", "c_REPLY_TOPIC"];
+    assert_eq!(polls[0], both);
+    let last = polls.iter().rposition(|topics| !topics.is_empty());
+    assert!(last.is_some_and(|last| last < 6), "{polls:?}");
+    assert!(polls.concat().iter().all(|topic| both.contains(&&**topic)));
+    assert_eq!(rig.engine.stats().topics, 0);
+}
+
 #[test]
 fn one_topics_error_does_not_stop_the_poll_of_the_others() {
     let (mut rig, _) = Rig::with_brokers(&["a"], 1, |_| {});
