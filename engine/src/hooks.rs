@@ -257,9 +257,10 @@ impl HookCall {
     /// Runs them, where no lock is held. A panic in one is swallowed and harms no other; says how
     /// many there were, for [`Stats::hook_panics`](crate::Stats::hook_panics).
     pub fn run(self) -> u64 {
-        let hooks = &self.config.hooks;
+        let Self { config, what } = self;
+        let hooks = &config.hooks;
         let count = |panicked: bool| u64::from(panicked);
-        match &self.what {
+        let panics: u64 = match &what {
             What::Answered(answer) => {
                 let run = |hook: &Arc<dyn RpcHook>| guarded(|| hook.after(answer)).is_err();
                 hooks.rpc.iter().map(run).map(count).sum()
@@ -272,7 +273,9 @@ impl HookCall {
                 let run = |hook: &Arc<dyn SendHook>| guarded(|| hook.after(sent)).is_err();
                 hooks.send.iter().map(run).map(count).sum()
             }
-        }
+        };
+        // It may be the last to hold the settings of a producer that is gone, and the hooks with them.
+        panics + count(guarded(|| drop(config)).is_err())
     }
 }
 
@@ -416,5 +419,41 @@ impl fmt::Debug for Hooks {
             .field("end_transaction", &self.end_transaction.len())
             .field("rpc", &self.rpc.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Brittle;
+
+    impl EndTransactionHook for Brittle {
+        fn ended(&self, _: &EndedTransaction) {}
+    }
+
+    impl Drop for Brittle {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn a_hook_that_panics_when_it_is_dropped_harms_nobody() {
+        let mut config = Config::new(GroupName::new("g").unwrap());
+        config.hooks.end_transaction.push(Arc::new(Brittle));
+        let config = Arc::new(config);
+        let end = EndedTransaction {
+            group: config.group.clone(),
+            topic: TopicName::new("T").unwrap(),
+            message_id: String::new(),
+            transaction_id: None,
+            address: Endpoint::new("a:1").unwrap(),
+            state: TransactionKind::Commit,
+            from_check: false,
+        };
+        let call = HookCall::ended(&config, end);
+        drop(config);
+        assert_eq!(call.run(), 1);
     }
 }

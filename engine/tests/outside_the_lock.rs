@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rocketmq_engine::driver::{ConnTx, Handle, Setup, Work};
 use rocketmq_engine::proto::{FrameDecoder, Message, RemotingCommand, ResponseCode, SerializeType};
-use rocketmq_engine::{Now, SendErrorKind, SendHook};
+use rocketmq_engine::{CheckForbiddenHook, Now, Outgoing, Refusal, SendErrorKind};
 
 /// A body, or a hook, whose drop asks the producer something, which takes the lock.
 struct Nosy {
@@ -25,7 +25,11 @@ impl AsRef<[u8]> for Nosy {
     }
 }
 
-impl SendHook for Nosy {}
+impl CheckForbiddenHook for Nosy {
+    fn check(&self, _: &Outgoing<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
 
 impl Drop for Nosy {
     fn drop(&mut self) {
@@ -70,7 +74,7 @@ fn the_settings_of_a_producer_that_has_drained_are_dropped_where_no_lock_is_held
         dropped: dropped.clone(),
     };
     let mut leaving = Setup::on(&client, "leaving");
-    leaving.config(|config| config.hooks.send.push(Arc::new(nosy)));
+    leaving.config(|config| config.hooks.forbidden.push(Arc::new(nosy)));
     let (leaving, _) = leaving.start().unwrap();
     let start = Now::system();
     let mut ticket = leaving
