@@ -237,11 +237,17 @@ fn check_rules(messages: &[Message]) -> Result<(), BatchProblem> {
 }
 
 fn check_properties(index: usize, message: &Message) -> Result<(), BatchProblem> {
-    for (name, value) in message.properties().iter() {
+    let properties = message.properties();
+    if !properties.may_hold_any(&[property::DELAY, property::TRAN_MSG, property::TIMER_PREFIX]) {
+        return Ok(());
+    }
+    for (name, value) in properties.iter() {
         match name {
             property::DELAY if value.parse() != Ok(0) => return Err(BatchProblem::Delay { index }),
             property::TRAN_MSG => return Err(BatchProblem::Transaction { index }),
-            _ if name.starts_with("TIMER_") => return Err(BatchProblem::Timer { index }),
+            _ if name.starts_with(property::TIMER_PREFIX) => {
+                return Err(BatchProblem::Timer { index });
+            }
             _ => {}
         }
     }

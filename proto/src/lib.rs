@@ -121,6 +121,7 @@ mod route;
 mod stored;
 mod sys_flag;
 pub mod trace;
+mod words;
 mod writer;
 
 #[cfg(feature = "acl")]

@@ -5,6 +5,8 @@ use std::fmt;
 use memchr::{memchr, memrchr};
 use thiserror::Error;
 
+use crate::words::{equal, short};
+
 pub mod property;
 
 const NAME_VALUE_SEPARATOR: char = '\u{1}';
@@ -114,7 +116,9 @@ impl Properties {
         if has_separator(name) || has_separator(value) {
             return Err(InvalidProperty::Separator { name: name.into() });
         }
-        self.remove(name);
+        if self.marks.may_hold(name) {
+            self.remove(name);
+        }
         self.append(name, value);
         Ok(())
     }
@@ -154,6 +158,12 @@ impl Properties {
     #[inline]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Whether there may be a property of such a name, or of one that begins like a timer if one of these does.
+    #[inline(always)]
+    pub(crate) fn may_hold_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.marks.may_hold(name))
     }
 
     /// Name and value of every usable piece in wire order, repeated names included.
@@ -226,9 +236,13 @@ impl Marks {
         self.0 & Self::bit(name) != 0
     }
 
-    /// Length, first and last byte tell the names of the protocol apart well enough. Known when compiled for most.
+    /// Length, first and last byte tell the names of the protocol apart well enough; all timers share a bit.
+    /// Known when compiled for most.
     #[inline(always)]
     fn bit(name: &str) -> u64 {
+        if name.starts_with(property::TIMER_PREFIX) {
+            return 1 << 63;
+        }
         let [first, .., last] = name.as_bytes() else {
             return 1 << (name.len() % 64);
         };
@@ -245,8 +259,15 @@ impl fmt::Debug for Properties {
 
 pub(crate) fn has_separator(text: &str) -> bool {
     // Both are one byte, and no byte of any other character is below 0x80.
-    let found = |found, byte: &u8| found | matches!(*byte, NAME_END | PROPERTY_END);
-    text.as_bytes().iter().fold(false, found)
+    let found = |word| equal(word, NAME_END) | equal(word, PROPERTY_END) != 0;
+    let mut rest = text.as_bytes();
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        if found(u64::from_le_bytes(*word)) {
+            return true;
+        }
+        rest = behind;
+    }
+    found(short(rest))
 }
 
 /// What stands between the separators, at least one piece.

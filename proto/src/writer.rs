@@ -61,13 +61,11 @@ impl<'b> Writer<'b> {
         Some(window)
     }
 
-    /// Gives what is left of the room to `write`, which says how much of it it took, or that it did not suffice.
+    /// Gives what is left of the room to `write`, which gives back what it did not take, or `None` when it did not
+    /// suffice.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        let room = take(&mut self.room);
-        if let Some(len) = write(room) {
-            self.room = room.get_mut(len..).unwrap_or_default();
-        }
+    pub(crate) fn fill(&mut self, write: impl FnOnce(&'b mut [u8]) -> Option<&'b mut [u8]>) {
+        self.room = write(take(&mut self.room)).unwrap_or_default();
     }
 
     #[inline(always)]
@@ -80,36 +78,38 @@ impl<'b> Writer<'b> {
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 const EIGHT_DIGITS: u64 = 100_000_000;
 
-/// Writes `number` in decimal to the front of `room`, of which it may want [`DECIMAL_ROOM`]; gives its length.
+/// Writes `number` in decimal to the front of `room`, of which it may want [`DECIMAL_ROOM`]; gives what is left.
 #[inline(never)]
-pub(crate) fn decimal(room: &mut [u8], number: i64) -> Option<usize> {
-    let size = number.unsigned_abs();
-    if number < 0 {
-        let (sign, room) = room.split_first_mut()?;
-        *sign = b'-';
-        return Some(1 + unsigned(room, size)?);
+pub(crate) fn decimal(room: &mut [u8], number: i64) -> Option<&mut [u8]> {
+    match u64::try_from(number) {
+        Ok(number) if number < EIGHT_DIGITS => first_digits(room, number),
+        _ => long_decimal(room, number),
     }
-    unsigned(room, size)
 }
 
-#[inline(always)]
-fn unsigned(room: &mut [u8], number: u64) -> Option<usize> {
-    if number < EIGHT_DIGITS {
-        return first_digits(room, number);
+#[inline(never)]
+fn long_decimal(room: &mut [u8], number: i64) -> Option<&mut [u8]> {
+    let mut room = room;
+    if number < 0 {
+        *room.first_mut()? = b'-';
+        room = room.get_mut(1..)?;
     }
+    let number = number.unsigned_abs();
     let (upper, last) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
-    let len = if upper < EIGHT_DIGITS {
-        first_digits(room, upper)?
-    } else {
-        let len = first_digits(room, upper / EIGHT_DIGITS)?;
-        len + next_digits(room.get_mut(len..)?, upper % EIGHT_DIGITS)?
+    let room = match upper {
+        0 => return first_digits(room, last),
+        1..EIGHT_DIGITS => first_digits(room, upper)?,
+        _ => {
+            let room = first_digits(room, upper / EIGHT_DIGITS)?;
+            next_digits(room, upper % EIGHT_DIGITS)?
+        }
     };
-    Some(len + next_digits(room.get_mut(len..)?, last)?)
+    next_digits(room, last)
 }
 
 /// Writes a number of up to eight digits without leading zeros.
 #[inline(always)]
-fn first_digits(room: &mut [u8], number: u64) -> Option<usize> {
+fn first_digits(room: &mut [u8], number: u64) -> Option<&mut [u8]> {
     let digits = if number < 10_000 {
         four_digits(number) << 32
     } else {
@@ -118,15 +118,16 @@ fn first_digits(room: &mut [u8], number: u64) -> Option<usize> {
     let zeros = (digits.trailing_zeros() / 8).min(7);
     let text = (digits | ZEROS) >> (8 * zeros);
     *room.first_chunk_mut()? = text.to_le_bytes();
-    Some(8 - zeros as usize)
+    room.get_mut(8 - zeros as usize..)
 }
 
 /// Writes eight digits, zeros included.
 #[inline(always)]
-fn next_digits(room: &mut [u8], number: u64) -> Option<usize> {
+fn next_digits(room: &mut [u8], number: u64) -> Option<&mut [u8]> {
     let text = eight_digits(number) | ZEROS;
-    *room.first_chunk_mut()? = text.to_le_bytes();
-    Some(8)
+    let (place, room) = room.split_first_chunk_mut()?;
+    *place = text.to_le_bytes();
+    Some(room)
 }
 
 /// The digits of a number below 10^8, a byte each, the first one lowest: halved three times, every part of the word at
@@ -172,7 +173,7 @@ mod tests {
         }
         for number in numbers {
             let mut room = [0; DECIMAL_ROOM];
-            let len = decimal(&mut room, number).unwrap();
+            let len = DECIMAL_ROOM - decimal(&mut room, number).unwrap().len();
             assert_eq!(
                 std::str::from_utf8(&room[..len]).unwrap(),
                 number.to_string()

@@ -9,6 +9,12 @@ use crate::frame::{FrameLimits, MAX_HEADER_LEN, PREFIX_LEN, SerializeType};
 use crate::header::{FieldSink, Fields, binary, json};
 use crate::writer::DECIMAL_ROOM;
 
+/// Enough for nearly every head, so that few need a look over their fields beforehand.
+const USUAL_ROOM: usize = 512;
+
+/// More than what the pieces of a head want beyond what they use.
+const SLACK: usize = 64;
+
 /// The part of a command that every one has.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
@@ -102,12 +108,9 @@ pub(crate) fn encode_parts<F: Fields>(
     body_len: usize,
     limits: FrameLimits,
 ) -> Result<(), EncodeError> {
-    let size = Size::of(head, fields, extra);
-    // At least so many bytes: judged before anything is reserved for them.
-    check_frame_len(size.texts.saturating_add(body_len), limits)?;
-
+    check_frame_len(body_len, limits)?;
     let start = out.len();
-    let mut room = size.guess(ty);
+    let mut room = USUAL_ROOM;
     let written = loop {
         out.resize(start + room, 0);
         let target = &mut out[start..];
@@ -115,16 +118,15 @@ pub(crate) fn encode_parts<F: Fields>(
             SerializeType::Json => Ok(json::encode(target, head, fields, extra)),
             SerializeType::Binary => binary::encode(target, head, fields, extra),
         };
-        let fits = match written {
+        let more = match written {
             Ok(Some(len)) => break check_lengths(len, body_len, limits).map(|()| len),
-            Ok(None) => check_frame_len(room.saturating_add(body_len), limits),
+            Ok(None) => more_room(room, ty, &Size::of(head, fields, extra), body_len, limits),
             Err(error) => Err(error),
         };
-        if let Err(error) = fits {
-            break Err(error);
+        match more {
+            Ok(more) => room = more,
+            Err(error) => break Err(error),
         }
-        // More to escape than guessed.
-        room *= 2;
     };
     match written {
         Ok(len) => {
@@ -166,7 +168,22 @@ fn check_frame_len(len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// A first look over the fields, to reserve once.
+/// How much room to make when `room` did not suffice, unless the frame takes more than it may in any case.
+#[cold]
+fn more_room(
+    room: usize,
+    ty: SerializeType,
+    size: &Size,
+    body_len: usize,
+    limits: FrameLimits,
+) -> Result<usize, EncodeError> {
+    let least = size.texts.max(room - SLACK);
+    check_frame_len(least.saturating_add(body_len), limits)?;
+    // At the second time there was more to escape than guessed.
+    Ok(size.guess(ty).max(room * 2))
+}
+
+/// What the fields of an unusual head need.
 struct Size {
     /// Bytes of keys and values.
     texts: usize,
@@ -176,7 +193,7 @@ struct Size {
 }
 
 impl Size {
-    #[inline(always)]
+    #[inline(never)]
     fn of<F: Fields>(head: &HeadParts<'_>, fields: &F, extra: &[(&str, &str)]) -> Self {
         let mut size = Self {
             texts: head.remark.map_or(0, str::len),
@@ -192,7 +209,6 @@ impl Size {
 
     /// Enough for texts of which one byte in ten must be escaped, as properties strings have it, and for the room that
     /// the pieces want beyond what they use.
-    #[inline(always)]
     fn guess(&self, ty: SerializeType) -> usize {
         match ty {
             SerializeType::Json => {

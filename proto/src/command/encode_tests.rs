@@ -89,6 +89,24 @@ fn typed_headers_come_back_from_both_codecs_behind_what_was_there() {
 }
 
 #[test]
+fn a_head_that_just_fits_is_written_whatever_room_it_takes() {
+    for ty in TYPES {
+        for len in 150..600 {
+            let value = "v\u{1}".repeat(len / 2);
+            let encode = |max_frame_len| {
+                let mut out = BytesMut::new();
+                let extra = [("i", &*value)];
+                let limits = FrameLimits { max_frame_len };
+                encode_head(&mut out, ty, &head(), &(), &extra, 0, limits).map(|()| out)
+            };
+            let whole = encode(1 << 20).unwrap();
+            assert_eq!(encode(whole.len()).unwrap(), whole);
+            assert!(encode(whole.len() - 1).is_err());
+        }
+    }
+}
+
+#[test]
 fn the_limit_counts_the_whole_frame_and_refusing_leaves_no_trace() {
     for ty in TYPES {
         let mut out = BytesMut::from(&b"x"[..]);

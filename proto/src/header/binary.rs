@@ -114,7 +114,8 @@ impl FieldSink for BinarySink<'_, '_> {
             return self.field(key, &[b'0' + value as u8]);
         }
         let mut digits = [0; DECIMAL_ROOM];
-        let len = decimal(&mut digits, value).unwrap_or_default();
+        let left = decimal(&mut digits, value).map_or(0, |left| left.len());
+        let len = DECIMAL_ROOM - left;
         self.field(key, &digits[..len]);
     }
 

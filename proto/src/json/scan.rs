@@ -1,7 +1,6 @@
 //! Finding the end of a string and reading a number, eight bytes at a time.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+use crate::words::{HIGH, ONES, equal, first};
 
 /// Index of the first quote or backslash, or the length when there is none.
 #[inline(always)]
@@ -9,12 +8,9 @@ pub(super) fn find_quote_or_backslash(bytes: &[u8], quote: u8) -> usize {
     let mut rest = bytes;
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quotes = word ^ (ONES * u64::from(quote));
-        let backslashes = word ^ (ONES * u64::from(b'\\'));
-        // The lowest bit set is exact: a borrow can only spoil bytes above a true match.
-        let found = (quotes.wrapping_sub(ONES) | backslashes.wrapping_sub(ONES)) & !word & HIGH;
+        let found = equal(word, quote) | equal(word, b'\\');
         if found != 0 {
-            return bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
+            return bytes.len() - rest.len() + first(found);
         }
         rest = behind;
     }
@@ -32,7 +28,7 @@ pub(super) fn digits(word: u64) -> (u32, usize) {
     let word = word ^ (ONES * u64::from(b'0'));
     // The lowest bit set is exact: a carry can only spoil bytes above a byte that is no digit.
     let others = (word.wrapping_add(ONES * (0x80 - 10)) | word) & HIGH;
-    let len = (others.trailing_zeros() / 8) as usize;
+    let len = first(others);
     if len == 0 {
         return (0, 0);
     }

@@ -1,12 +1,20 @@
 //! Pieces of a JSON writer over a [`Writer`].
 
+use crate::words::{HIGH, ONES, equal, first, short};
 use crate::writer::Writer;
 
 /// Writes the contents of a string, without its quotes: as fastjson does, short escapes where JSON has them,
 /// `\u00xx` for other control characters, everything else as UTF-8.
 #[inline(always)]
 pub(crate) fn escaped(out: &mut Writer<'_>, text: &str) {
-    out.fill(|room| escape_into(room, text.as_bytes()));
+    let text = text.as_bytes();
+    out.fill(|room| {
+        if text.len() > 2 * WORD {
+            escape_into(room, text)
+        } else {
+            short_escaped(room, text)
+        }
+    });
 }
 
 /// Writes `"text"`.
@@ -18,16 +26,32 @@ pub(crate) fn string(out: &mut Writer<'_>, text: &str) {
 }
 
 const WORD: usize = 8;
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Names are short and need no escape: up to two words, which overlap, with no loop.
+#[inline(never)]
+fn short_escaped<'r>(room: &'r mut [u8], text: &[u8]) -> Option<&'r mut [u8]> {
+    if let (Some(start), Some(end)) = (text.first_chunk(), text.last_chunk()) {
+        if specials(u64::from_le_bytes(*start)) | specials(u64::from_le_bytes(*end)) != 0 {
+            return escape_into(room, text);
+        }
+        let (place, room) = room.split_at_mut_checked(text.len())?;
+        *place.first_chunk_mut()? = *start;
+        *place.last_chunk_mut::<WORD>()? = *end;
+        return Some(room);
+    }
+    let word = short(text);
+    if specials(word) != 0 {
+        return escape_into(room, text);
+    }
+    *room.first_chunk_mut()? = word.to_le_bytes();
+    room.get_mut(text.len()..)
+}
 
 /// Scans and copies in one go, eight bytes at a time: a whole word is copied first, then the place of the first byte
-/// to escape says how much of it counts. Wants up to eight bytes more room than it uses.
+/// to escape says how much of it counts. Wants up to eight bytes more room than it uses; gives what is left.
 #[inline(never)]
-fn escape_into(room: &mut [u8], source: &[u8]) -> Option<usize> {
-    let before = room.len();
-    let mut room = room;
-    let mut rest = source;
+fn escape_into<'r>(mut room: &'r mut [u8], text: &[u8]) -> Option<&'r mut [u8]> {
+    let mut rest = text;
     while let Some((chunk, behind)) = rest.split_first_chunk::<WORD>() {
         *room.first_chunk_mut::<WORD>()? = *chunk;
         let special = specials(u64::from_le_bytes(*chunk));
@@ -36,50 +60,29 @@ fn escape_into(room: &mut [u8], source: &[u8]) -> Option<usize> {
             rest = behind;
             continue;
         }
-        let clean = (special.trailing_zeros() / 8) as usize;
-        room = escape(room.get_mut(clean..)?, chunk[clean])?;
-        rest = rest.get(clean + 1..)?;
-    }
-    while !rest.is_empty() {
-        let word = short_word(rest);
-        *room.first_chunk_mut::<WORD>()? = word.to_le_bytes();
-        let special = specials(word);
-        if special == 0 {
-            room = room.get_mut(rest.len()..)?;
-            break;
-        }
-        let clean = (special.trailing_zeros() / 8) as usize;
+        let clean = first(special);
         room = escape(room.get_mut(clean..)?, *rest.get(clean)?)?;
         rest = rest.get(clean + 1..)?;
     }
-    Some(before - room.len())
-}
-
-/// One to seven bytes, filled up with bytes that need no escape.
-#[inline(always)]
-fn short_word(bytes: &[u8]) -> u64 {
-    let fill = (ONES * u64::from(b' ')) << (8 * (bytes.len() % WORD));
-    let word = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        // The two overlap.
-        (Some(first), Some(last)) => {
-            let last = u64::from(u32::from_le_bytes(*last));
-            u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() % WORD - 4))
+    while !rest.is_empty() {
+        let word = short(rest);
+        *room.first_chunk_mut::<WORD>()? = word.to_le_bytes();
+        let special = specials(word);
+        if special == 0 {
+            return room.get_mut(rest.len()..);
         }
-        _ => {
-            let bytes = bytes.iter().enumerate();
-            bytes.fold(0, |word, (at, byte)| word | u64::from(*byte) << (8 * at))
-        }
-    };
-    word | fill
+        let clean = first(special);
+        room = escape(room.get_mut(clean..)?, *rest.get(clean)?)?;
+        rest = rest.get(clean + 1..)?;
+    }
+    Some(room)
 }
 
 /// Marks the high bit of each byte that must be escaped; exact up to the lowest mark.
 #[inline(always)]
 fn specials(word: u64) -> u64 {
-    let controls = word.wrapping_sub(ONES * 0x20);
-    let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
-    let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    (controls | quotes | backslashes) & !word & HIGH
+    let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    controls | equal(word, b'"') | equal(word, b'\\')
 }
 
 /// Writes the escape of a byte below 0x80, and gives the room behind it.

@@ -10,6 +10,8 @@ pub const TAGS: &str = "TAGS";
 pub const WAIT: &str = "WAIT";
 /// Delay level, 1 to 18. Java: `DELAY_TIME_LEVEL`.
 pub const DELAY: &str = "DELAY";
+/// How the names of all timers begin.
+pub(crate) const TIMER_PREFIX: &str = "TIMER_";
 /// Deliver after so many seconds (5.x brokers; 4.9 ignores it).
 pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 /// Deliver after so many milliseconds (5.x brokers; 4.9 ignores it).
