@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rocketmq_proto::{Message, Placement, TopicName, property, topic};
 
-use crate::config::{ConfigError, check};
+use crate::bounds::check;
+use crate::config::ConfigError;
 
 /// Properties of messages that brokers treat one by one: transactions, requests, replies, delays.
 const ONE_BY_ONE: [&str; 6] = [

@@ -68,6 +68,7 @@ mod address_map;
 mod admin;
 mod attempt;
 mod auto_batch;
+mod bounds;
 mod brokers;
 mod check;
 mod check_back;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rocketmq_proto::{InvalidName, TopicName, topic};
 
-use crate::config::{ConfigError, check};
+use crate::bounds::check;
+use crate::config::ConfigError;
 
 /// The topic of the CLOUD channel, without the region.
 const OF_REGION: &str = "rmq_sys_TRACE_DATA_";
