@@ -67,6 +67,7 @@
 mod address_map;
 mod admin;
 mod attempt;
+mod attempt_report;
 mod auto_batch;
 mod bounds;
 mod brokers;
