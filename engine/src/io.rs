@@ -6,19 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rocketmq_proto::{
-    MAX_DECOMPRESSED_LEN, Message, MessageQueue, StoredMessage, SysFlag, TopicName, body_crc,
-};
+use rocketmq_proto::{Message, MessageQueue, TopicName};
 
-use crate::admin::{AdminAnswer, AdminRequest};
+use crate::admin::AdminRequest;
 use crate::dial::{DialError, TlsFailure};
-use crate::error::{Certainty, SendError, SendErrorKind};
+pub use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::event::Event;
 use crate::hooks::HookCall;
+pub use crate::outcome::Outcome;
 use crate::prepare::Prepared;
-use crate::receipt::SendReceipt;
 use crate::seal::{Seal, SealError};
-use crate::shutdown::ShutdownReport;
 use crate::slab::id;
 
 /// Both clocks, read by the caller at one moment. The engine reads no clock itself.
@@ -48,11 +45,6 @@ id! {
 /// The number of a frame on its connection, from 1; 0 stands for "nothing yet".
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FrameSeq(pub u64);
-
-/// An address to connect to, as `host:port`, `[ipv6]:port` or `ipv6:port` (split at the last colon,
-/// PROTOCOL E.7). Host names are resolved by the runtime, anew at each connect.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Endpoint(Arc<str>);
 
 /// What an application wants done.
 #[derive(Debug)]
@@ -225,26 +217,6 @@ pub struct Frame {
     pub(crate) seal: Option<Arc<Seal>>,
 }
 
-/// How an operation ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The answer to an admin request.
-    Admin(Box<AdminAnswer>),
-    /// A flush, a oneway send, the end of a transaction, a check-back or [`Operation::Ready`] is done.
-    Done,
-    /// It failed.
-    Failed(SendError),
-    /// The queues a topic can be sent to, in the order of PROTOCOL C.4.
-    Queues(Arc<[MessageQueue]>),
-    /// A request got its reply. Read it with [`into_reply`](Self::into_reply): the body is as it
-    /// came, compressed perhaps.
-    Replied(Box<StoredMessage>),
-    /// A broker confirmed the message.
-    Sent(Box<SendReceipt>),
-    /// The producer is closed.
-    Shutdown(ShutdownReport),
-}
-
 /// Why a connection ended without our asking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseCause {
@@ -293,167 +265,6 @@ impl Operation {
     }
 }
 
-impl Outcome {
-    /// The outcome of a flush, a oneway send or [`Operation::Ready`].
-    ///
-    /// # Errors
-    /// What the operation failed with.
-    pub fn into_done(self) -> Result<(), SendError> {
-        match self {
-            Self::Failed(error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// The outcome of a send.
-    ///
-    /// # Errors
-    /// What the send failed with.
-    pub fn into_receipt(self) -> Result<SendReceipt, SendError> {
-        match self {
-            Self::Sent(receipt) => Ok(*receipt),
-            Self::Failed(error) => Err(error),
-            _ => Err(SendError::closed(Certainty::Unknown)),
-        }
-    }
-
-    /// The outcome of [`Operation::PublishQueues`].
-    ///
-    /// # Errors
-    /// What the question failed with.
-    pub fn into_queues(self) -> Result<Arc<[MessageQueue]>, SendError> {
-        match self {
-            Self::Queues(queues) => Ok(queues),
-            Self::Failed(error) => Err(error),
-            _ => Err(SendError::closed(Certainty::NotSent)),
-        }
-    }
-
-    /// The outcome of [`Operation::Admin`].
-    ///
-    /// # Errors
-    /// What the request failed with.
-    pub fn into_answer(self) -> Result<AdminAnswer, SendError> {
-        match self {
-            Self::Admin(answer) => Ok(*answer),
-            Self::Failed(error) => Err(error),
-            _ => Err(SendError::closed(Certainty::Unknown)),
-        }
-    }
-
-    /// The outcome of a request: the reply as its sender made it. Inflates the body, so call it where
-    /// that may take its time.
-    ///
-    /// # Errors
-    /// What the request failed with, or that the reply's body cannot be inflated to at most 64 MiB.
-    pub fn into_reply(self) -> Result<StoredMessage, SendError> {
-        match self {
-            Self::Failed(error) => Err(error),
-            Self::Replied(reply) => inflated(*reply),
-            _ => Err(SendError::closed(Certainty::Unknown)),
-        }
-    }
-
-    /// The same, read as what was asked for: by [`Question::read`](crate::Question::read).
-    ///
-    /// # Errors
-    /// What the request failed with.
-    pub fn into_answer_of<T>(self, read: fn(AdminAnswer) -> Option<T>) -> Result<T, SendError> {
-        read(self.into_answer()?).ok_or_else(|| SendError::closed(Certainty::Unknown))
-    }
-
-    /// The outcome of a shutdown.
-    pub fn into_report(self) -> ShutdownReport {
-        match self {
-            Self::Shutdown(report) => report,
-            _ => ShutdownReport::default(),
-        }
-    }
-}
-
-fn inflated(mut reply: StoredMessage) -> Result<StoredMessage, SendError> {
-    let body = reply.decompressed_body(MAX_DECOMPRESSED_LEN);
-    reply.body = body.map_err(|error| {
-        let text = format!("a reply came, but its body cannot be read: {error}");
-        SendError::new(SendErrorKind::NoReply, Certainty::Stored, text)
-    })?;
-    reply.sys_flag = reply.sys_flag.without(SysFlag::COMPRESSED);
-    reply.body_crc = body_crc(&reply.body);
-    Ok(reply)
-}
-
-impl Endpoint {
-    /// Checks the form `host:port` and keeps it.
-    ///
-    /// # Errors
-    /// [`InvalidEndpoint`] when there is no host, no port, or a port outside 1 - 65535.
-    pub fn new(address: impl AsRef<str>) -> Result<Self, InvalidEndpoint> {
-        let address = address.as_ref().trim();
-        let valid = address.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty()
-                && !host.contains(char::is_whitespace)
-                && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-        if !valid {
-            return Err(InvalidEndpoint(address.to_owned()));
-        }
-        Ok(Self(address.into()))
-    }
-
-    /// For hosts and ports that are known to be sound.
-    pub(crate) fn from_parts(host: &str, port: u16) -> Self {
-        match host.contains(':') {
-            true => Self(format!("[{host}]:{port}").into()),
-            false => Self(format!("{host}:{port}").into()),
-        }
-    }
-
-    /// An address whose parts are known to be sound.
-    pub(crate) fn of(address: std::net::SocketAddr) -> Self {
-        Self(address.to_string().into())
-    }
-
-    /// Two ports below: the port that brokers keep for sends and admin calls (PROTOCOL C.6). `None`
-    /// for ports up to 2, below which there is none.
-    pub(crate) fn vip(&self) -> Option<Self> {
-        let port = self.port().checked_sub(2).filter(|port| *port > 0)?;
-        let (host, _) = self.0.rsplit_once(':')?;
-        Some(Self(format!("{host}:{port}").into()))
-    }
-
-    /// The whole address.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The host, without the brackets of an IPv6 literal.
-    pub fn host(&self) -> &str {
-        let host = self.0.rsplit_once(':').map_or(&*self.0, |(host, _)| host);
-        host.strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host)
-    }
-
-    /// The port.
-    pub fn port(&self) -> u16 {
-        self.0
-            .rsplit_once(':')
-            .and_then(|(_, port)| port.parse().ok())
-            .unwrap_or(0)
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// An address that is not `host:port`.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is not an address: write host:port with a port from 1 to 65535, like 10.0.0.1:9876")]
-pub struct InvalidEndpoint(pub String);
-
 impl Frame {
     /// All of its bytes on the wire.
     pub fn len(&self) -> usize {
@@ -492,42 +303,5 @@ impl fmt::Display for CloseReason {
             Self::Unused => "no route names this address any more",
             Self::Shutdown => "the producer shuts down",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_splits_at_the_last_colon() {
-        let row = |text: &str| {
-            let endpoint = Endpoint::new(text).unwrap();
-            (endpoint.host().to_owned(), endpoint.port())
-        };
-        assert_eq!(row("10.0.0.1:9876"), ("10.0.0.1".into(), 9876));
-        assert_eq!(row("mq.example:80"), ("mq.example".into(), 80));
-        assert_eq!(row("[::1]:10911"), ("::1".into(), 10911));
-        assert_eq!(row("::1:10911"), ("::1".into(), 10911));
-    }
-
-    #[test]
-    fn the_vip_port_is_two_below_and_never_less_than_one() {
-        let vip = |text: &str| Endpoint::new(text).unwrap().vip();
-        let row = |text: &str| Some(Endpoint::new(text).unwrap());
-        assert_eq!(vip("b.example:10911"), row("b.example:10909"));
-        assert_eq!(vip("[::1]:10911"), row("[::1]:10909"));
-        assert_eq!(vip("::1:10911"), row("::1:10909"));
-        assert_eq!(vip("b:3"), row("b:1"));
-        assert_eq!(vip("b:2"), None);
-        assert_eq!(vip("b:1"), None);
-    }
-
-    #[test]
-    fn an_address_without_host_or_port_is_refused_by_name() {
-        for text in ["", "host", ":1", "host:", "host:0", "host:65536", "a b:1"] {
-            let error = Endpoint::new(text).unwrap_err();
-            assert_eq!(error.0, text);
-        }
     }
 }
