@@ -23,15 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rocketmq_proto::trace::TraceKind;
 use rocketmq_proto::{
-    GroupName, InvalidProperty, Message, RemotingCommand, RequestCode, TopicName, TransactionKind,
-    property,
+    GroupName, InvalidProperty, RemotingCommand, RequestCode, TopicName, TransactionKind,
 };
 
 use crate::config::Config;
 use crate::error::SendError;
 use crate::io::Endpoint;
+pub use crate::outgoing::Outgoing;
 use crate::receipt::SendReceipt;
 
 /// The hooks of a producer; none by default.
@@ -101,15 +100,6 @@ pub trait RpcHook: Send + Sync {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(String);
-
-/// A message as it is about to be sent.
-#[derive(Debug)]
-pub struct Outgoing<'a> {
-    config: &'a Config,
-    message: &'a mut Message,
-    body: &'a Bytes,
-    in_batch: bool,
-}
 
 /// A send that is over.
 #[derive(Clone, Debug)]
@@ -205,35 +195,6 @@ impl Hooks {
         let pairs = || self.rpc.iter().zip(&other.rpc);
         self.rpc.len() == other.rpc.len() && pairs().all(|(a, b)| Arc::ptr_eq(a, b))
     }
-
-    /// Asks those before a send (PROTOCOL E.10): first whether it may go, then for what they add.
-    pub(crate) fn before_send(
-        config: &Config,
-        message: &mut Message,
-        body: &Bytes,
-        in_batch: bool,
-    ) -> Result<(), SendError> {
-        let hooks = &config.hooks;
-        let mut outgoing = Outgoing {
-            config,
-            message,
-            body,
-            in_batch,
-        };
-        for hook in &hooks.forbidden {
-            let mut verdict = Ok(());
-            guarded(|| verdict = hook.check(&outgoing))
-                .map_err(|Panicked| SendError::hook("a check-forbidden hook panicked"))?;
-            verdict.map_err(|why| SendError::hook(format!("sending is forbidden: {why}")))?;
-        }
-        for hook in &hooks.send {
-            let mut verdict = Ok(());
-            guarded(|| verdict = hook.before(&mut outgoing))
-                .map_err(|Panicked| SendError::hook("a hook before the send panicked"))?;
-            verdict.map_err(|why| SendError::hook(format!("a hook refused the message: {why}")))?;
-        }
-        Ok(())
-    }
 }
 
 impl HookCall {
@@ -276,59 +237,6 @@ impl HookCall {
         };
         // It may be the last to hold the settings of a producer that is gone, and the hooks with them.
         panics + count(guarded(|| drop(config)).is_err())
-    }
-}
-
-impl Outgoing<'_> {
-    /// Sets a property of the application's own on the copy that is sent; the caller's message stays
-    /// as it is.
-    ///
-    /// # Errors
-    /// The rules of [`Message::property`]: reserved names, blank names and values, U+0001 and U+0002.
-    pub fn set_property(&mut self, name: &str, value: &str) -> Result<(), InvalidProperty> {
-        if property::is_reserved(name) {
-            return Err(InvalidProperty::Reserved { name: name.into() });
-        }
-        self.message.properties_mut().set(name, value)
-    }
-
-    /// The message as the caller gave it, with its unique id and what hooks have added.
-    pub fn message(&self) -> &Message {
-        self.message
-    }
-
-    /// The producer's group, without namespace.
-    pub fn group(&self) -> &GroupName {
-        &self.config.group
-    }
-
-    /// The body as it is sent: compressed, where it was. That of a batch's member is never.
-    pub fn body(&self) -> &Bytes {
-        self.body
-    }
-
-    /// Whether it is a member of a batch.
-    pub fn is_in_batch(&self) -> bool {
-        self.in_batch
-    }
-
-    /// Half message, delayed message or an ordinary one.
-    pub fn kind(&self) -> TraceKind {
-        let properties = self.message.properties();
-        let delays = [
-            property::DELAY,
-            property::START_DELIVER_TIME,
-            property::TIMER_DELAY_SEC,
-            property::TIMER_DELAY_MS,
-            property::TIMER_DELIVER_MS,
-        ];
-        if delays.iter().any(|name| properties.contains(name)) {
-            TraceKind::Delay
-        } else if properties.get(property::TRAN_MSG) == Some("true") {
-            TraceKind::TransactionHalf
-        } else {
-            TraceKind::Normal
-        }
     }
 }
 

@@ -103,6 +103,7 @@ mod name_servers;
 mod naming;
 mod op;
 mod outcome;
+mod outgoing;
 mod overdue;
 mod peer;
 mod pending;
