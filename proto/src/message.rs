@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::msg_id::UniqueId;
 use crate::names::{self, MessageQueue, TopicName, topic};
-use crate::properties::{InvalidProperty, Properties, has_separator, property};
+use crate::properties::{InvalidProperty, Properties, check_value, property};
 
 mod into_topic;
 mod invalid;
@@ -101,12 +101,10 @@ impl Message {
     /// Names of [`property::RESERVED`], blank names and values, and U+0001 and U+0002 in either are
     /// faults that [`check`](Self::check) reports.
     pub fn property(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        let name = name.as_ref();
-        if property::is_reserved(name) {
-            self.refuse(InvalidProperty::Reserved { name: name.into() });
-            return self;
+        if let Err(fault) = self.write_own(name.as_ref(), value.as_ref()) {
+            self.refuse(fault);
         }
-        self.with(name, value.as_ref())
+        self
     }
 
     /// The application's own number, carried untouched; 0 by default.
@@ -333,22 +331,31 @@ impl Message {
         }
     }
 
-    fn with(mut self, name: &str, value: &str) -> Self {
+    /// Sets a property of the protocol.
+    #[inline(always)]
+    fn with(mut self, name: &'static str, value: &str) -> Self {
         self.write(name, value);
         self
     }
 
-    fn write(&mut self, name: &str, value: &str) {
-        let written = match (names::is_blank(name), names::is_blank(value)) {
-            (true, _) => Err(InvalidProperty::BlankName),
-            (_, true) if !has_separator(value) => {
-                Err(InvalidProperty::BlankValue { name: name.into() })
-            }
-            _ => self.properties.set(name, value),
-        };
-        if let Err(fault) = written {
-            self.refuse(fault);
+    #[inline(always)]
+    fn write(&mut self, name: &'static str, value: &str) {
+        match check_value(name, value) {
+            Ok(()) => self.properties.replace(name, value),
+            Err(fault) => self.refuse(fault),
         }
+    }
+
+    /// Sets a property of the user's own.
+    fn write_own(&mut self, name: &str, value: &str) -> Result<(), InvalidProperty> {
+        if property::is_reserved(name) {
+            return Err(InvalidProperty::Reserved { name: name.into() });
+        }
+        if names::is_blank(name) {
+            return Err(InvalidProperty::BlankName);
+        }
+        check_value(name, value)?;
+        self.properties.set(name, value)
     }
 
     fn remove_delay(&mut self) {

@@ -5,6 +5,7 @@ use std::fmt;
 use memchr::{memchr, memrchr};
 use thiserror::Error;
 
+use crate::names::is_blank;
 use crate::words::{equal, short};
 
 pub mod property;
@@ -116,11 +117,17 @@ impl Properties {
         if has_separator(name) || has_separator(value) {
             return Err(InvalidProperty::Separator { name: name.into() });
         }
+        self.replace(name, value);
+        Ok(())
+    }
+
+    /// [`set`](Self::set) with a name and a value that are known to be clean.
+    #[inline(always)]
+    pub(crate) fn replace(&mut self, name: &str, value: &str) {
         if self.marks.may_hold(name) {
             self.remove(name);
         }
         self.append(name, value);
-        Ok(())
     }
 
     /// Removes every value of `name` and says whether there was one.
@@ -257,7 +264,18 @@ impl fmt::Debug for Properties {
     }
 }
 
-pub(crate) fn has_separator(text: &str) -> bool {
+/// Whether `value` survives the wire string and its parsers (PROTOCOL D.1).
+pub(crate) fn check_value(name: &str, value: &str) -> Result<(), InvalidProperty> {
+    if has_separator(value) {
+        return Err(InvalidProperty::Separator { name: name.into() });
+    }
+    if is_blank(value) {
+        return Err(InvalidProperty::BlankValue { name: name.into() });
+    }
+    Ok(())
+}
+
+fn has_separator(text: &str) -> bool {
     // Both are one byte, and no byte of any other character is below 0x80.
     let found = |word| equal(word, NAME_END) | equal(word, PROPERTY_END) != 0;
     let mut rest = text.as_bytes();
