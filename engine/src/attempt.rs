@@ -124,13 +124,13 @@ impl Engine {
             {
                 send.fallback = Some(Box::new(Fallback {
                     attempt: attempt.clone(),
-                    receipt: Box::new(receipt),
+                    receipt,
                 }));
                 self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
             }
             Ok(receipt) => {
                 self.try_over(now, id, None);
-                self.confirmed(now, id, Box::new(receipt));
+                self.confirmed(now, id, receipt);
             }
         }
     }

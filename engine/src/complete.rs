@@ -9,9 +9,12 @@ use crate::prepare::Prepared;
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, mut outcome: Outcome) {
-        let Some(mut op) = self.release(now, id) else {
+        // Large: looked at where it is, and moved as seldom as can be.
+        let mut released = self.release(now, id);
+        let Some(op) = &mut released else {
             return;
         };
+        let is_own = op.is_own();
         if let Kind::Admin(admin) = &op.kind {
             for (conn, opaque) in admin.in_flight() {
                 self.forget_request(conn, opaque);
@@ -29,19 +32,18 @@ impl Engine {
                 };
             }
             epoch = Some((op.producer, send.epoch));
-            self.count(now, &op, &outcome);
-            self.tell_sent(now, &op, &outcome);
+            self.count(now, op, &outcome);
+            self.tell_sent(now, op, &outcome);
             match &mut outcome {
                 Outcome::Done => {
-                    self.trace_end(now, &op);
-                    self.tell_ended(&op);
+                    self.trace_end(now, op);
+                    self.tell_ended(op);
                 }
-                Outcome::Sent(receipt) => self.trace_send(now, &mut op, receipt),
+                Outcome::Sent(receipt) => self.trace_send(now, op, receipt),
                 _ => {}
             }
         }
-        let is_own = op.is_own();
-        let spent = op.into_prepared();
+        let spent = released.and_then(Op::into_prepared);
         if !is_own {
             self.outputs.push_back(Output::Complete {
                 op: id,
@@ -77,16 +79,21 @@ impl Engine {
 
     /// Takes an operation out and gives back its permit, its deadline and its correlation number.
     pub(crate) fn release(&mut self, now: Now, id: OpId) -> Option<Op> {
-        let op = self.ops.remove(id)?;
+        let removed = self.ops.remove(id);
+        if let Some(op) = &removed {
+            self.let_go(now, id, op);
+        }
+        removed
+    }
+
+    fn let_go(&mut self, now: Now, id: OpId, op: &Op) {
         if op.timer.is_some() {
             self.deadlines.cancel();
         }
         if matches!(op.kind, Kind::Admin(_) | Kind::Topic(_)) {
             self.questions = self.questions.saturating_sub(1);
         }
-        let Kind::Send(send) = &op.kind else {
-            return Some(op);
-        };
+        let Kind::Send(send) = &op.kind else { return };
         if let Some(correlation) = send.prepared.correlation {
             self.requests.forget(correlation, id);
         }
@@ -115,7 +122,6 @@ impl Engine {
             }
             _ => self.pool(send.oneway).give_back(send.prepared.weight()),
         }
-        Some(op)
     }
 
     /// The deadline of an operation.

@@ -121,8 +121,7 @@ impl Engine {
         }
         let prepared = &send.prepared;
         let (topic, broker) = (self.config.own_topic(&prepared.topic), &attempt.broker);
-        let receipt = SendReceipt::read(status, answer, &topic, broker, send.tries);
-        receipt.ok().map(Box::new)
+        SendReceipt::read(status, answer, &topic, broker, send.tries).ok()
     }
 
     /// Takes an earlier try out of those that may yet be answered.

@@ -168,6 +168,7 @@ impl Op {
         send.is_some_and(|send| send.prepared.asked_on().is_some())
     }
 
+    #[inline]
     pub(crate) fn into_prepared(self) -> Option<Box<Prepared>> {
         match self.kind {
             Kind::Send(send) => Some(send.prepared),

@@ -97,9 +97,9 @@ impl SendReceipt {
         topic: &TopicName,
         broker: &Arc<str>,
         attempts: u32,
-    ) -> Result<Self, String> {
+    ) -> Result<Box<Self>, String> {
         let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
-        Ok(Self {
+        Ok(Box::new(Self {
             status,
             message_id: header
                 .batch_uniq_id
@@ -123,6 +123,6 @@ impl SendReceipt {
             trace_on: header.trace_on.as_deref() != Some("false"),
             attempts,
             half: None,
-        })
+        }))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn next_queue(
     }
     let start = *counter as usize % count;
     *counter = counter.wrapping_add(1);
-    let around = || (0..count).map(|step| (start + step) % count);
+    let around = || (start..count).chain(0..start);
     let is_other = |queue: &usize| Some(&*publish.broker_of(*queue).name) != avoid;
     around()
         .find(|queue| is_other(queue) && is_reachable(publish.broker_of(*queue)))

@@ -89,10 +89,12 @@ impl<K: Key, T> Slab<K, T> {
         if entry.generation != key.generation() {
             return None;
         }
-        let value = entry.value.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free.push(key.slot());
-        Some(value)
+        let value = entry.value.take();
+        if value.is_some() {
+            entry.generation = entry.generation.wrapping_add(1);
+            self.free.push(key.slot());
+        }
+        value
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {

@@ -17,7 +17,7 @@ const NAME_END: u8 = NAME_VALUE_SEPARATOR as u8;
 const PROPERTY_END: u8 = PROPERTY_SEPARATOR as u8;
 
 /// Room for a unique id, `WAIT` and a short tag and key, so that a usual message allocates once.
-const FIRST_CAPACITY: usize = 160;
+const FIRST_CAPACITY: usize = 120;
 
 /// The properties of a message: `name ␁ value` pieces joined by `␂` (PROTOCOL D.1).
 ///
