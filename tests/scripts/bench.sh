@@ -2,14 +2,16 @@
 # Measures producers from end to end against a server that answers at once and stores nothing: the floor
 # (ready-made frames, no state), ours on every runtime, and the peer, rocketmq-client-rust 1.0.0. They
 # run in turns, round by round, so that whatever else the machine does meets all of them alike. Prints
-# medians as a table, and writes them to tests/bench/results.tsv.
+# medians as a table; then how long a start takes, what memory is held, and the codecs beside each other.
+# Writes tests/bench/results.tsv, tests/bench/codec.tsv and, drawn from them, docs/performance.svg.
 #
-#   tests/scripts/bench.sh [--rounds N] [--quick] [--only PATTERN] [--no-peer]
+#   tests/scripts/bench.sh [--rounds N] [--quick] [--only PATTERN] [--no-peer] [--soak MILLIONS]
 #
 # --rounds N       default 5, some 10 minutes on two cores
 # --quick          one round of a quarter of the messages
-# --only PATTERN   only modes that match this regular expression; the table is not written then
-# --no-peer        leave the peer out, which has some 280 crates to compile; nor is the table written
+# --only PATTERN   only modes that match this regular expression; nothing else is measured or written
+# --no-peer        leave the peer out, which has some 280 crates to compile; nothing is written then
+# --soak MILLIONS  messages of the soak, default 2
 set -euo pipefail
 cd "$(dirname "$0")/../bench"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -42,6 +44,7 @@ rounds=5
 share=1
 only=.
 peer=yes
+soak=2
 work=$(mktemp -d "${TMPDIR:-/tmp}/rocketmq-bench.XXXXXX")
 started=()
 declare -A server
@@ -53,6 +56,7 @@ main() {
         --quick) rounds=1 share=4 && shift ;;
         --only) only=$2 && shift 2 ;;
         --no-peer) peer= && shift ;;
+        --soak) soak=$2 && shift 2 ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
         esac
     done
@@ -61,17 +65,31 @@ main() {
     build
     local brokers round
     for brokers in 1 8 64; do
-        start_server "$brokers"
+        start_server "$brokers" --brokers "$brokers" --tls "$work/roots-$brokers.pem"
     done
     for ((round = 1; round <= rounds; round++)); do
         [ ! -t 2 ] || echo "round $round of $rounds" >&2
         run_all
     done
-    if [[ $only == . && -n $peer ]]; then
-        medians >results.tsv
-        table <results.tsv
-    else
-        medians | table
+    medians >"$work/results.tsv"
+    table <"$work/results.tsv"
+    if [[ $only == . ]]; then
+        rest
+    fi
+}
+
+# What is not measured in rounds; and everything is written down.
+rest() {
+    echo
+    start_server hold --hold
+    "$work/start" --namesrv "${server[1]}"
+    "$work/memory" --namesrv "${server[hold]}" in-flight
+    "$work/memory" --namesrv "${server[1]}" soak --count "$((soak * 1000000))"
+    if [ -n "$peer" ]; then
+        echo
+        "$work/codec" | tee codec.tsv
+        cp "$work/results.tsv" results.tsv
+        "$work/chart"
     fi
 }
 
@@ -79,21 +97,23 @@ main() {
 build() {
     local build=(cargo build --quiet --locked --release -p rocketmq-load) made=$CARGO_TARGET_DIR/release
     "${build[@]}" --bins
-    cp "$made"/{server,floor,ours-tokio,ours-threads,ours-async-std} "$work"
+    cp "$made"/{server,floor,ours-tokio,ours-threads,ours-async-std,start,memory,chart} "$work"
     "${build[@]}" --no-default-features --features tls --bin ours-async-std
     cp "$made/ours-async-std" "$work/ours-smol"
     if [ -n "$peer" ]; then
         cargo build --quiet --locked --release --manifest-path peer/Cargo.toml
-        cp "$made/peer" "$work"
+        cp "$made"/{peer,codec} "$work"
     fi
 }
 
-# start_server BROKERS
+# start_server NAME ARGUMENTS..
 start_server() {
-    "$work/server" --brokers "$1" --tls "$work/roots-$1.pem" >"$work/server-$1" &
+    local name=$1
+    shift
+    "$work/server" "$@" >"$work/server-$name" &
     started+=($!)
     for _ in $(seq 100); do
-        if read -r "server[$1]" <"$work/server-$1"; then
+        if read -r "server[$name]" <"$work/server-$name"; then
             return
         fi
         sleep 0.1

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::latency::Latency;
-use crate::usage::{Usage, peak_memory};
+use crate::usage::{Usage, memory};
 
 /// The clocks at the begin of a measurement.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl fmt::Display for Report<'_> {
         let usage = self.time.usage;
         let cpu = usage.map_or(f64::NAN, |usage| micros(usage.cpu) / *count as f64);
         let switches = usage.map_or(f64::NAN, |usage| usage.switches as f64 / *count as f64);
-        let peak = peak_memory().unwrap_or_default();
+        let peak = memory("VmHWM").unwrap_or_default();
         let [p50, p99, p999] = self.latency.quantiles([0.5, 0.99, 0.999]).map(micros);
         write!(
             f,

@@ -42,11 +42,11 @@ impl Usage {
     }
 }
 
-/// The most memory that this process had resident so far, in KiB; `None` where `/proc` does not tell.
-pub(crate) fn peak_memory() -> Option<u64> {
+/// So many KiB of memory, as `/proc/self/status` has them: `VmHWM`, the most that was resident so far, or
+/// `VmRSS`, what is resident now. `None` where there is no such file.
+pub(crate) fn memory(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let value = line.strip_prefix(':')?.trim().strip_suffix("kB")?;
+    value.trim().parse().ok()
 }
