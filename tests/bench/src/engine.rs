@@ -8,11 +8,9 @@ use bytes::{Bytes, BytesMut};
 use rocketmq_engine::{
     Config, ConnId, Endpoint, Engine, Input, Now, Operation, Outcome, Output, Prepared, ProducerId,
 };
-use rocketmq_proto::header::{SendMessageResponse, SendResponseExtras};
-use rocketmq_proto::{
-    Flags, FrameLimits, GroupName, Head, LanguageCode, Message, ResponseCode, SerializeType,
-    TopicName, UniqueIdSeed, UniqueIds, encode_head, version,
-};
+use rocketmq_proto::{GroupName, Message, SerializeType, TopicName, UniqueIds};
+
+use crate::samples;
 
 /// What the engine has to do.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +100,7 @@ impl Lab {
             config,
             engine,
             producer,
-            ids: UniqueIds::new(UniqueIdSeed {
-                ip: [10, 0, 0, 1].into(),
-                pid: 1,
-                hash: 1,
-                utc_offset_seconds: 0,
-            }),
+            ids: samples::ids(),
             now,
             conn: None,
             opaque: None,
@@ -172,19 +165,8 @@ impl Lab {
             return;
         };
         self.answers.clear();
-        let fields = (
-            SendMessageResponse {
-                msg_id: "7F00000100002A9F0000000000000F3D".into(),
-                queue_id: 3,
-                queue_offset: 4711,
-                ..SendMessageResponse::default()
-            },
-            SendResponseExtras {
-                region: Some("DefaultRegion".into()),
-                trace_on: true,
-            },
-        );
-        answer(&mut self.answers, self.load.headers, opaque, &fields, b"");
+        let headers = self.load.headers;
+        samples::answer(&mut self.answers, headers, opaque, &samples::sent(), b"");
         let Some(conn) = self.conn.filter(|_| !self.load.beside) else {
             return;
         };
@@ -219,7 +201,7 @@ impl Lab {
                     let route = if frame.body.is_empty() { ROUTE } else { "" };
                     let mut bytes = BytesMut::new();
                     let opaque = opaque_of(self.load.headers, &frame.head);
-                    answer(&mut bytes, self.load.headers, opaque, &(), route.as_bytes());
+                    samples::answer(&mut bytes, self.load.headers, opaque, &(), route.as_bytes());
                     self.engine
                         .handle(self.now, Input::Received(conn, &mut bytes));
                 }
@@ -231,34 +213,6 @@ impl Lab {
 
 const ROUTE: &str = r#"{"brokerDatas":[{"brokerName":"broker-a","brokerAddrs":{"0":"a:10911"}}],
     "queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":8,"writeQueueNums":8}]}"#;
-
-fn answer(
-    out: &mut BytesMut,
-    ty: SerializeType,
-    opaque: i32,
-    fields: &impl rocketmq_proto::header::Fields,
-    body: &[u8],
-) {
-    let head = Head {
-        code: ResponseCode::SUCCESS.0,
-        language: LanguageCode::JAVA,
-        version: version::V4_9_8,
-        opaque,
-        flags: Flags::RESPONSE,
-        remark: None,
-    };
-    encode_head(
-        out,
-        ty,
-        &head,
-        fields,
-        &[],
-        body.len(),
-        FrameLimits::default(),
-    )
-    .expect("it fits a frame");
-    out.extend_from_slice(body);
-}
 
 /// Reads a request's correlation number and nothing else.
 fn opaque_of(ty: SerializeType, head: &[u8]) -> i32 {

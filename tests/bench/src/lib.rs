@@ -1,3 +1,4 @@
 //! What several measurements need.
 
 pub mod engine;
+pub mod samples;

@@ -9,16 +9,9 @@ use std::process::ExitCode;
 
 use bytes::BytesMut;
 use rocketmq_bench::engine::{Lab, Load};
-use rocketmq_proto::header::{
-    SendAnswer, SendMessageRequest, SendMessageResponse, SendResponseExtras,
-};
-use rocketmq_proto::{
-    Batch, Flags, Frame, FrameDecoder, FrameLimits, Head, LanguageCode, Message, RequestCode,
-    ResponseCode, SerializeType, UniqueIdSeed, UniqueIds, encode_head, version,
-};
-
-const PROPERTIES: &str = "UNIQ_KEY\u{1}7F000001000112345678010203040506\u{2}WAIT\u{1}true\
-    \u{2}TAGS\u{1}TagA\u{2}KEYS\u{1}k1 k2";
+use rocketmq_bench::samples;
+use rocketmq_proto::header::SendAnswer;
+use rocketmq_proto::{Batch, FrameDecoder, FrameLimits, Head, Message, SerializeType, encode_head};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -51,16 +44,12 @@ fn main() -> ExitCode {
 /// The head of a usual message, V2.
 fn encode(ty: SerializeType, times: usize) {
     let mut out = BytesMut::with_capacity(4096);
-    let request = request();
+    let (head, request) = (samples::request_head(0), samples::request());
     for opaque in 0..times {
         out.clear();
         let head = Head {
-            code: RequestCode::SEND_MESSAGE_V2.0,
-            language: LanguageCode::RUST,
-            version: version::V5_3_3,
             opaque: 100_000 + opaque as i32,
-            flags: Flags::REQUEST,
-            remark: None,
+            ..head
         };
         let limits = FrameLimits::default();
         encode_head(&mut out, ty, &head, black_box(&request), &[], 1024, limits)
@@ -72,7 +61,7 @@ fn encode(ty: SerializeType, times: usize) {
 /// The strings of that head, copied one behind the other: no encoder does with less.
 fn copy_strings(times: usize) {
     let mut out = BytesMut::with_capacity(4096);
-    let request = request();
+    let request = samples::request();
     for _ in 0..times {
         out.clear();
         let request = black_box(&request);
@@ -93,28 +82,14 @@ fn copy_strings(times: usize) {
     }
 }
 
-fn request() -> SendMessageRequest<'static> {
-    SendMessageRequest {
-        producer_group: "order-service".into(),
-        topic: "orders".into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: 4,
-        queue_id: 3,
-        sys_flag: 0,
-        born_timestamp: 1_700_000_000_123,
-        flag: 0,
-        properties: Some(PROPERTIES.into()),
-        reconsume_times: Some(0),
-        unit_mode: Some(false),
-        max_reconsume_times: None,
-        batch: Some(false),
-        broker_name: Some("broker-a".into()),
-    }
-}
-
 /// A broker's answer: frame, header, fields.
 fn decode(ty: SerializeType, times: usize) {
-    let frame = answer(ty);
+    let mut bytes = BytesMut::new();
+    samples::answer(&mut bytes, ty, 1006, &samples::sent(), b"");
+    let frame = FrameDecoder::default()
+        .next_frame(&mut bytes)
+        .expect("it is sound")
+        .expect("it is whole");
     for _ in 0..times {
         let command = black_box(&frame).command().expect("it is sound");
         let answer: SendAnswer<'_> = command.ext.decode().expect("it is sound");
@@ -122,48 +97,10 @@ fn decode(ty: SerializeType, times: usize) {
     }
 }
 
-fn answer(ty: SerializeType) -> Frame {
-    let head = Head {
-        code: ResponseCode::SUCCESS.0,
-        language: LanguageCode::JAVA,
-        version: version::V4_9_8,
-        opaque: 1006,
-        flags: Flags::RESPONSE,
-        remark: None,
-    };
-    let fields = (
-        SendMessageResponse {
-            msg_id: "7F00000100002A9F0000000000000F3D".into(),
-            queue_id: 3,
-            queue_offset: 4711,
-            ..SendMessageResponse::default()
-        },
-        SendResponseExtras {
-            region: Some("DefaultRegion".into()),
-            trace_on: true,
-        },
-    );
-    let mut bytes = BytesMut::new();
-    encode_head(
-        &mut bytes,
-        ty,
-        &head,
-        &fields,
-        &[],
-        0,
-        FrameLimits::default(),
-    )
-    .expect("it fits a frame");
-    FrameDecoder::default()
-        .next_frame(&mut bytes)
-        .expect("it is sound")
-        .expect("it is whole")
-}
-
 /// Thirty-two messages of 1 KiB, checked, given ids and encoded; counted each.
 fn batch(times: usize) {
     let body = vec![b'x'; 1024];
-    let mut ids = ids();
+    let mut ids = samples::ids();
     let mut out = BytesMut::with_capacity(64 * 1024);
     for _ in 0..times {
         let member = || {
@@ -186,13 +123,4 @@ fn prepare(times: usize) {
     for _ in 0..times {
         black_box(lab.prepare());
     }
-}
-
-fn ids() -> UniqueIds {
-    UniqueIds::new(UniqueIdSeed {
-        ip: [10, 0, 0, 1].into(),
-        pid: 1,
-        hash: 1,
-        utc_offset_seconds: 0,
-    })
 }

@@ -18,10 +18,10 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use clap::{Parser, ValueEnum};
+use rocketmq_bench::samples;
 use rocketmq_proto::header::SendMessageRequest;
 use rocketmq_proto::{
-    Batch, Flags, FrameLimits, Head, LanguageCode, Message, RequestCode, SerializeType,
-    UniqueIdSeed, UniqueIds, encode_head, version,
+    Batch, Flags, FrameLimits, Head, Message, RequestCode, SerializeType, encode_head,
 };
 
 use bench_report::{Report, Stopwatch};
@@ -203,25 +203,12 @@ fn frame(
     };
     let head = Head {
         code: code.0,
-        language: LanguageCode::RUST,
-        version: version::V5_3_3,
-        opaque,
         flags,
-        remark: None,
+        ..samples::request_head(opaque)
     };
     let fields = SendMessageRequest {
-        producer_group: "bench".into(),
-        topic: "bench".into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: 4,
-        queue_id: 3,
-        born_timestamp: 1_700_000_000_123,
-        properties: Some("UNIQ_KEY\u{1}7F000001000112345678010203040506\u{2}WAIT\u{1}true".into()),
-        reconsume_times: Some(0),
-        unit_mode: Some(false),
         batch: Some(mode == Mode::Batch),
-        broker_name: Some("broker-0".into()),
-        ..SendMessageRequest::default()
+        ..samples::request()
     };
     let headers = match arguments.headers {
         Headers::Binary => SerializeType::Binary,
@@ -236,12 +223,7 @@ fn frame(
 fn batch(body: &[u8], members: u32) -> Result<Vec<u8>, Box<dyn Error>> {
     let member = |_| Message::new("bench", body.to_vec());
     let mut batch = Batch::new((0..members).map(member).collect())?;
-    let mut ids = UniqueIds::new(UniqueIdSeed {
-        ip: [10, 0, 0, 1].into(),
-        pid: 1,
-        hash: 1,
-        utc_offset_seconds: 0,
-    });
+    let mut ids = samples::ids();
     batch.stamp(|| ids.next(1_700_000_000_123));
     let mut out = BytesMut::new();
     batch.encode(&mut out)?;

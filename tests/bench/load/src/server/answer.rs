@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::BytesMut;
-use rocketmq_proto::header::{Fields, SendMessageResponse, SendResponseExtras};
-use rocketmq_proto::{
-    Flags, FrameLimits, Head, LanguageCode, RequestCode, ResponseCode, SerializeType, encode_head,
-    version,
-};
+use rocketmq_bench::samples;
+use rocketmq_proto::header::Fields;
+use rocketmq_proto::{RequestCode, SerializeType};
 
 use super::request::Request;
 
-/// Of 32 digits, as real ones have.
-const OFFSET_ID: &str = "7F00000100002A9F0000000000000F3D";
 /// Where a binary header has its correlation number.
 const OPAQUE: std::ops::Range<usize> = 13..17;
 
@@ -86,18 +82,9 @@ impl Template {
     }
 
     fn sent(members: usize) -> Self {
-        let fields = (
-            SendMessageResponse {
-                msg_id: vec![OFFSET_ID; members.max(1)].join(",").into(),
-                queue_id: 3,
-                queue_offset: 4711,
-                ..SendMessageResponse::default()
-            },
-            SendResponseExtras {
-                region: Some("DefaultRegion".into()),
-                trace_on: true,
-            },
-        );
+        let mut fields = samples::sent();
+        let ids = vec![samples::OFFSET_ID; members.max(1)];
+        fields.0.msg_id = ids.join(",").into();
         Self::new(&fields, b"")
     }
 
@@ -125,19 +112,8 @@ impl Template {
 
 /// A whole one with the correlation number 0.
 fn frame(headers: SerializeType, fields: &impl Fields, body: &[u8]) -> Vec<u8> {
-    let head = Head {
-        code: ResponseCode::SUCCESS.0,
-        language: LanguageCode::JAVA,
-        version: version::V5_3_3,
-        opaque: 0,
-        flags: Flags::RESPONSE,
-        remark: None,
-    };
     let mut out = BytesMut::new();
-    let limits = FrameLimits::default();
-    encode_head(&mut out, headers, &head, fields, &[], body.len(), limits)
-        .expect("a route of some brokers fits a frame");
-    out.extend_from_slice(body);
+    samples::answer(&mut out, headers, 0, fields, body);
     out.to_vec()
 }
 

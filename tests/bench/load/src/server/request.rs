@@ -107,8 +107,9 @@ fn number(header: &[u8], key: &Finder<'_>) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
+    use rocketmq_bench::samples;
     use rocketmq_proto::header::SendMessageRequestV1;
-    use rocketmq_proto::{Flags, FrameLimits, Head, LanguageCode, encode_head, version};
+    use rocketmq_proto::{Flags, FrameLimits, Head, encode_head};
 
     use super::*;
 
@@ -125,11 +126,8 @@ mod tests {
                 };
                 let head = Head {
                     code: 10,
-                    language: LanguageCode::RUST,
-                    version: version::V5_3_3,
-                    opaque,
                     flags,
-                    remark: None,
+                    ..samples::request_head(opaque)
                 };
                 let mut frame = BytesMut::new();
                 let limits = FrameLimits::default();
