@@ -33,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) config: Arc<Config>,
     pub(crate) flushes: Flushes,
     pub(crate) check_backs: CheckBacks,
+    /// Transactions whose end may yet be told.
+    pub(crate) open_transactions: usize,
     /// The message trace, when there is one.
     pub(crate) trace: Option<Box<Trace>>,
     pub(crate) closing: Option<Closing>,
@@ -64,6 +66,7 @@ impl Engine {
             config,
             flushes: Flushes::default(),
             check_backs: CheckBacks::default(),
+            open_transactions: 0,
             trace,
             closing: None,
             forgotten: false,

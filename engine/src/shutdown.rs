@@ -144,7 +144,8 @@ impl Engine {
             return;
         }
         for id in self.members.keys() {
-            let is_drained = |member: &Member| member.flushes.live() == 0;
+            let is_drained =
+                |member: &Member| member.flushes.live() == 0 && member.open_transactions == 0;
             if self.stage_of(id) == Some(Stage::Draining)
                 && self.members.get(id).is_some_and(is_drained)
             {

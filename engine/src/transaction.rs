@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{AttemptFailure, Certainty, SendError, SendErrorKind};
 use crate::frames::encode;
 use crate::hooks::{EndedTransaction, HookCall};
-use crate::io::{ConnId, Endpoint, Now, OpId, Output};
+use crate::io::{ConnId, Endpoint, Now, OpId, Output, ProducerId};
 use crate::op::{Attempt, Op};
 use crate::prepare::{Prepared, Target, wire_topic};
 use crate::receipt::{SendReceipt, SendStatus};
@@ -314,6 +314,23 @@ impl Prepared {
 }
 
 impl Engine {
+    /// A transaction begins whose local part the engine knows nothing of: a shutdown waits within its
+    /// grace until it is [over](Self::transaction_over), so that its end can still be told. A flush
+    /// does not: the local part may ask for one.
+    pub fn transaction_begun(&mut self, producer: ProducerId) {
+        if let Some(member) = self.members.get_mut(producer) {
+            member.open_transactions += 1;
+        }
+    }
+
+    /// Its end was told, or will not be. Once for each that [began](Self::transaction_begun).
+    pub fn transaction_over(&mut self, now: Now, producer: ProducerId) {
+        if let Some(member) = self.members.get_mut(producer) {
+            member.open_transactions = member.open_transactions.saturating_sub(1);
+        }
+        self.settle(now);
+    }
+
     /// The answer to a check goes out on the connection on which the broker asked (PROTOCOL G.2).
     pub(crate) fn answer_on(&mut self, now: Now, id: OpId, conn: ConnId) {
         let address = self.peers.address_of(conn).cloned();

@@ -1,11 +1,14 @@
 //! The producers of all async runtimes, as the suite sees them: they share one face, so all that differs is who
 //! runs the callers' tasks.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use rocketmq_engine::driver::{TryEnqueueError, asynchronous};
@@ -169,13 +172,43 @@ impl<S: Spawn> suite::Admin for Producer<S> {
     }
 }
 
+/// Runs what may block on a thread of its own, since it must not on the runtime's.
+fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    type Done<T> = (Option<thread::Result<T>>, Option<Waker>);
+    let ours: Arc<Mutex<Done<T>>> = Arc::new(Mutex::new((None, None)));
+    let theirs = ours.clone();
+    thread::spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let mut done = theirs.lock().unwrap();
+        done.0 = Some(result);
+        if let Some(waker) = done.1.take() {
+            waker.wake();
+        }
+    });
+    poll_fn(move |cx| {
+        let mut done = ours.lock().unwrap();
+        match done.0.take() {
+            Some(result) => {
+                drop(done);
+                Poll::Ready(result.unwrap_or_else(|panic| resume_unwind(panic)))
+            }
+            None => {
+                done.1 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+}
+
 impl<S: Spawn> suite::Transact for Producer<S> {
     fn transact(
         &self,
         message: Message,
         local: impl FnOnce(&Message, &SendReceipt) -> Decision + Send + 'static,
     ) -> Result<TransactionReceipt, SendError> {
-        let local = |message, receipt| async move { local(&message, &receipt) };
+        let local = |message, receipt| elsewhere(move || local(&message, &receipt));
         self.call(self.inner.send_in_transaction(message, local))
     }
 }

@@ -458,7 +458,8 @@ macro_rules! suite_in_process {
                     a_listener_that_panics_is_asked_again,
                     checks_come_while_the_local_transaction_runs,
                     a_broker_killed_before_the_end_asks_when_it_is_back,
-                    after_a_shutdown_nobody_is_asked;
+                    after_a_shutdown_nobody_is_asked,
+                    a_shutdown_waits_for_the_local_transaction_and_its_end;
                 watching:
                     events_tell_what_happens,
                     events_that_nobody_takes_are_counted,

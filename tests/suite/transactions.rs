@@ -1,7 +1,8 @@
 //! Transactions: half messages, local transactions, and what brokers ask about them (PROTOCOL G.1, G.2).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use rocketmq_engine::{Config, Decision, Event, SendErrorKind, SendReceipt, TransactionState};
@@ -248,6 +249,42 @@ pub(crate) fn after_a_shutdown_nobody_is_asked<H: Transacts>() {
     assert_eq!(cluster.broker(0).check_halves(), 1);
     eventually("it answers", || ended(&cluster) == 1);
     assert_eq!(bodies(&cluster, TOPIC), ["perhaps"]);
+}
+
+pub(crate) fn a_shutdown_waits_for_the_local_transaction_and_its_end<H: Transacts>() {
+    let cluster = cluster();
+    let harness = H::new();
+    let producer = start(&harness, &cluster, says(TransactionState::Unknown));
+    let (is_running, running) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = Mutex::new(goes_on);
+    let transacting = {
+        let producer = producer.clone();
+        thread::spawn(move || {
+            let local = move |_: &Message, _: &SendReceipt| {
+                is_running.send(()).unwrap();
+                goes_on.lock().unwrap().recv().unwrap();
+                TransactionState::Commit.into()
+            };
+            producer.transact(message("paid"), local)
+        })
+    };
+    running.recv().unwrap();
+    let closing = {
+        let producer = producer.clone();
+        thread::spawn(move || producer.shutdown(PATIENCE))
+    };
+    eventually("the shutdown has begun", || {
+        let refused = producer.send(message("late"));
+        refused.is_err_and(|error| error.kind() == SendErrorKind::Closed)
+    });
+    go_on.send(()).unwrap();
+    let receipt = transacting.join().unwrap().unwrap();
+    receipt.end.unwrap();
+    closing.join().unwrap();
+    eventually("it is delivered", || {
+        bodies(&cluster, TOPIC).contains(&"paid".to_owned())
+    });
 }
 
 /// One broker that asks about half messages when the test says so.

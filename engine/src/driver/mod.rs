@@ -23,6 +23,7 @@ mod events;
 mod handle;
 mod hub;
 mod local;
+mod open;
 mod park;
 #[cfg(feature = "tls")]
 mod session;

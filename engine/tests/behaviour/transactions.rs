@@ -352,6 +352,42 @@ fn an_end_is_taken_while_a_shutdown_drains_and_not_later() {
 }
 
 #[test]
+fn a_shutdown_waits_for_open_transactions_within_its_grace_and_a_flush_does_not() {
+    let grace = Duration::from_secs(5);
+    for told in [true, false] {
+        let (mut rig, conns) = Rig::with_brokers(&["a"], 1, |_| {});
+        rig.engine.transaction_begun(rig.producer);
+        let receipt = confirmed(&mut rig, message("paid"));
+        let flush = rig.submit(Operation::Flush);
+        assert!(matches!(rig.outcome(flush), Some(Outcome::Done)));
+        let shutdown = rig.submit(Operation::Shutdown { grace });
+        rig.run_to(4_999);
+        assert!(rig.outcome(shutdown).is_none());
+        if told {
+            let op = rig.end(&receipt, TransactionState::Commit);
+            let end = rig.frame(conns[0], END);
+            rig.flushed(conns[0], end.seq);
+            assert!(matches!(rig.outcome(op), Some(Outcome::Done)));
+            let goodbye = RequestCode::UNREGISTER_CLIENT;
+            assert!(
+                rig.try_frame(conns[0], goodbye).is_none(),
+                "it may not be over"
+            );
+            let now = rig.now();
+            rig.engine.transaction_over(now, rig.producer);
+            rig.input(rocketmq_engine::Input::Tick);
+        } else {
+            rig.run_to(5_000);
+        }
+        let goodbye = rig.frame(conns[0], RequestCode::UNREGISTER_CLIENT);
+        rig.answer(&goodbye, ResponseCode::SUCCESS, "");
+        assert!(matches!(rig.outcome(shutdown), Some(Outcome::Shutdown(_))));
+        let now = rig.now();
+        rig.engine.transaction_over(now, rig.producer);
+    }
+}
+
+#[test]
 fn a_shutdown_counts_sends_and_not_the_ends_of_transactions() {
     let (mut rig, conns) = Rig::with_brokers(&["a"], 1, |_| {});
     let receipt = confirmed(&mut rig, message("paid"));

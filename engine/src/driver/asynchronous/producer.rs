@@ -268,8 +268,9 @@ impl Producer {
     /// finish within `grace`, every broker is told, every connection is closed. Takes at most a
     /// second longer than `grace`.
     ///
-    /// A local transaction that is still running is not waited for: its half message stays, and the
-    /// next producer of the group is asked about it. Wait for your transactions first.
+    /// A local transaction that is still running is waited for within `grace`; if it takes longer, or
+    /// its future is not polled, its half message stays, and the next producer of the group is asked
+    /// about it. So do not await this within one.
     ///
     /// # Cancel safety
     /// Dropped before it was first polled, nothing happens; dropped later, the shutdown goes on in

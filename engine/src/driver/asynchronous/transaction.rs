@@ -10,6 +10,7 @@ use rocketmq_proto::Message;
 
 use super::check_back::poll_caught;
 use crate::driver::check_backs::caught;
+use crate::driver::open::OpenTransaction;
 use crate::driver::state::guarded;
 use crate::driver::{Handle, Ticket};
 use crate::error::{Certainty, SendError};
@@ -24,6 +25,8 @@ use crate::transaction::{Decision, TransactionReceipt};
 pub struct TransactionFuture<F, T> {
     handle: Handle,
     stage: Stage<F, T>,
+    /// From the first poll to the end.
+    open: Option<OpenTransaction>,
 }
 
 enum Stage<F, T> {
@@ -50,6 +53,7 @@ where
         Self {
             handle: handle.clone(),
             stage: Stage::Asked(Box::new(message), local),
+            open: None,
         }
     }
 
@@ -124,6 +128,9 @@ where
     type Output = Result<TransactionReceipt, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.stage, Stage::Asked(..)) {
+            self.open = Some(OpenTransaction::new(&self.handle));
+        }
         loop {
             let stage = mem::replace(&mut self.stage, Stage::Over);
             match self.step(stage, cx) {
@@ -132,7 +139,10 @@ where
                     self.stage = stage;
                     return Poll::Pending;
                 }
-                Step::Done(outcome) => return Poll::Ready(outcome),
+                Step::Done(outcome) => {
+                    self.open = None;
+                    return Poll::Ready(outcome);
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use super::events::Events;
 use crate::admin::Question;
 use crate::config::{Config, ConfigError};
 use crate::driver::check_backs::caught;
+use crate::driver::open::OpenTransaction;
 use crate::driver::{Handle, StartError, Ticket, TryEnqueueError, park_on};
 use crate::error::SendError;
 use crate::io::{Endpoint, Now, Outcome};
@@ -174,6 +175,7 @@ impl Producer {
         message: Message,
         local: impl FnOnce(&Message, &SendReceipt) -> D,
     ) -> Result<TransactionReceipt, SendError> {
+        let _open = OpenTransaction::new(&self.handle);
         let half = message.clone();
         let receipt = self.crew.waiting(|| {
             let ticket = self.handle.send_half(Now::system(), half)?;
@@ -290,8 +292,9 @@ impl Producer {
     /// and listeners that go on for longer; from within a callback it waits for no callback, within a
     /// listener for no listener.
     ///
-    /// A local transaction that is still running is not waited for: its half message stays, and the
-    /// next producer of the group is asked about it. Wait for your transactions first.
+    /// A local transaction that is still running is waited for within `grace`; if it takes longer, its
+    /// half message stays, and the next producer of the group is asked about it. So do not call this
+    /// from within one.
     pub fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let report = match self.handle.shutdown(Now::system(), grace) {
             Ok(ticket) => outcome(ticket).into_report(),
