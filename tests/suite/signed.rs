@@ -1,5 +1,7 @@
 //! Servers that let only those in who sign (PROTOCOL G.5).
 
+use std::time::Duration;
+
 use rocketmq_engine::{Certainty, Config, SendErrorKind};
 use rocketmq_proto::{Batch, Credentials, RequestCode, ResponseCode, SerializeType};
 use rocketmq_testkit::{Accounts, Cluster, Flavour};
@@ -30,7 +32,7 @@ pub(crate) fn every_kind_of_send_is_signed_as_each_release_checks_it<H: Harness>
             let broker = cluster.broker(0);
             eventually("all of it is stored", || broker.stored(TOPIC).len() == 5);
             assert_eq!(broker.heartbeats().len(), 1, "the broker knows us");
-            producer.shutdown(std::time::Duration::from_secs(5));
+            producer.shutdown(Duration::from_secs(5));
             let goodbyes = broker.requests();
             let goodbye = goodbyes
                 .iter()
@@ -47,6 +49,8 @@ pub(crate) fn bodies_of_four_mib_are_signed<H: Harness>() {
     let producer = producer_with(&harness, &cluster, |config| {
         signing(SECRET)(config);
         config.compress_over = None;
+        // A slow machine takes its time for 16 MiB; a second try would be stored as well.
+        config.send_timeout = Duration::from_secs(60);
     });
     let body = |n: u8| vec![b'a' + n; 4 * 1024 * 1024];
     let messages = (0..4).map(|n| rocketmq_proto::Message::new(TOPIC, body(n)));
