@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::hub::Hub;
-use super::state::Progress;
+use super::state::{After, Progress};
 use super::wire::{Opened, Out, Wire};
 use crate::dial::DialError;
 use crate::io::{CloseCause, ConnId, Frame, FrameSeq, Input, Now};
@@ -51,6 +51,7 @@ pub struct ConnRx {
     /// What arrived and is not deciphered yet; used as long as there are layers.
     arrived: BytesMut,
     wire: Option<Arc<Wire>>,
+    room: After,
     open: bool,
 }
 
@@ -89,6 +90,7 @@ pub(super) fn pair(
         buffer: BytesMut::new(),
         arrived: BytesMut::new(),
         wire: wire.cloned(),
+        room: After::default(),
         open: true,
     };
     (tx, rx)
@@ -265,10 +267,14 @@ impl ConnRx {
         }
         let deciphered = self.decipher(now);
         let Self {
-            hub, conn, buffer, ..
+            hub,
+            conn,
+            buffer,
+            room,
+            ..
         } = self;
         // First what came before an error.
-        let open = hub.with(|state| {
+        let open = hub.with_room(room, |state| {
             state.engine.handle(now, Input::Received(*conn, buffer));
             state.engine.has_conn(*conn)
         });

@@ -180,18 +180,22 @@ impl Hub {
     /// Runs a piece of work under the lock, carries out what the engine then wants, and after the
     /// lock is released calls whom it concerns.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
-        let (result, after) = self.under_lock(work);
-        self.ask(after.call());
+        self.with_room(&mut After::default(), work)
+    }
+
+    /// The same for whoever comes again and again: `room` is empty before and after, and spares the
+    /// allocations.
+    pub(super) fn with_room<R>(&self, room: &mut After, work: impl FnOnce(&mut State) -> R) -> R {
+        let result = self.under_lock(room, work);
+        self.ask(room.call());
         result
     }
 
-    fn under_lock<R>(&self, work: impl FnOnce(&mut State) -> R) -> (R, After) {
-        let mut after = After::default();
+    fn under_lock<R>(&self, after: &mut After, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = work(&mut state);
-        state.carry_out(&mut after);
-        drop(state);
-        (result, after)
+        state.carry_out(after);
+        result
     }
 
     /// Runs the application's code and brings back its answers. An answer may lead to the next
@@ -206,7 +210,8 @@ impl Hub {
                 Answer::Panicked
             });
             let now = Now::system();
-            let ((), after) = self.under_lock(|state| state.engine.answer(now, op, answer));
+            let mut after = After::default();
+            self.under_lock(&mut after, |state| state.engine.answer(now, op, answer));
             guarded(|| drop(ask));
             asks.extend(after.call());
         }
@@ -216,7 +221,7 @@ impl Hub {
         match self.0.state.lock() {
             Ok(state) => state,
             Err(poisoned) => {
-                let left_behind = poisoned.into_inner().break_off();
+                let mut left_behind = poisoned.into_inner().break_off();
                 left_behind.call();
                 self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
             }

@@ -20,6 +20,9 @@ use crate::prepare::Prepared;
 use crate::slab::Key;
 use crate::stats::Stats;
 
+/// So much room for outcomes is kept from one time to the next.
+const KEPT: usize = 1024;
+
 /// What stands behind the lock.
 #[derive(Debug)]
 pub(super) struct State {
@@ -112,39 +115,42 @@ impl Progress {
 impl After {
     /// Calls whom it concerns: first every outcome finds its place, then whatever runs the
     /// application's code, each piece of it on its own, so that a panic in one harms no other.
-    /// Returns the questions that are left.
-    pub(super) fn call(self) -> Vec<(OpId, Ask)> {
-        let mut completed = self.completed;
-        for slot in self.admitted {
+    /// Returns the questions that are left. What remains are empty lists, to be filled again.
+    pub(super) fn call(&mut self) -> Vec<(OpId, Ask)> {
+        for slot in self.admitted.drain(..) {
             slot.admit();
         }
-        for Completed { slot, outcome, .. } in &mut completed {
+        for Completed { slot, outcome, .. } in &mut self.completed {
             if let (Some(slot), Some(outcome)) = (slot.take(), outcome.take()) {
                 slot.complete(outcome);
             }
         }
-        let writers = self
-            .closed
-            .iter()
-            .filter_map(|outbox| outbox.writer.clone());
-        for waker in self.waker.into_iter().chain(self.wakers).chain(writers) {
+        for waker in self.waker.take().into_iter().chain(self.wakers.drain(..)) {
             ring(waker);
         }
-        for Completed { spent, .. } in completed {
+        for outbox in &mut self.closed {
+            if let Some(writer) = outbox.writer.take() {
+                ring(writer);
+            }
+        }
+        for Completed { spent, .. } in self.completed.drain(..) {
             if let Some(spent) = spent {
                 guarded(|| drop(spent));
             }
         }
-        guarded(|| drop(self.closed));
-        for config in self.parted {
+        self.completed.shrink_to(KEPT);
+        for outbox in self.closed.drain(..) {
+            guarded(|| drop(outbox));
+        }
+        for config in self.parted.drain(..) {
             guarded(|| drop(config));
         }
-        if let Some(panics) = self.hook_panics {
-            for call in self.hooks {
+        if let Some(panics) = self.hook_panics.take() {
+            for call in self.hooks.drain(..) {
                 panics.fetch_add(call.run(), Ordering::Relaxed);
             }
         }
-        self.asks
+        std::mem::take(&mut self.asks)
     }
 }
 

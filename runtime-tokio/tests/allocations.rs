@@ -1,0 +1,54 @@
+//! How often a send allocates, from the call to the receipt: exact, so that a new allocation fails a
+//! test and not a bench. The servers run on other threads, which are not counted.
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use rocketmq_testkit::{Cluster, Flavour};
+use rocketmq_tokio::{Message, Producer, TopicName};
+use tokio::runtime::Builder;
+
+const SENDS: u64 = 1_000;
+
+/// Properties; the prepared message and its id; where the caller waits; the receipt and the broker's
+/// id.
+const EACH: u64 = 6;
+
+#[test]
+fn a_send_to_a_4_9_broker_allocates_six_times() {
+    assert_eq!(allocations(Flavour::V4_9), EACH);
+}
+
+#[test]
+fn a_send_to_a_5_broker_allocates_once_more_for_the_transaction_id() {
+    assert_eq!(allocations(Flavour::V5_3), EACH + 1);
+}
+
+/// Of a send, of many that come one after the other. Buffers that are made anew now and then are
+/// lost in the rounding.
+fn allocations(flavour: Flavour) -> u64 {
+    let cluster = Cluster::builder()
+        .flavour(flavour)
+        .topic("orders", 4)
+        .start()
+        .unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let name_servers = cluster.name_server_list();
+    let start = Producer::builder("order-service").name_servers([name_servers]);
+    let producer = runtime.block_on(start.start()).unwrap();
+    let topic = TopicName::new("orders").unwrap();
+    let body = Bytes::from(vec![b'x'; 1024]);
+    let send = |count: u64| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                let message = Message::new(&topic, body.clone())
+                    .tag("created")
+                    .key("o-42");
+                producer.send(message).await.unwrap();
+            }
+        });
+    };
+    send(100);
+    let counted = measure(|| send(SENDS));
+    println!("{} allocations for {SENDS} sends", counted.count_total);
+    counted.count_total / SENDS
+}
