@@ -2,7 +2,7 @@
 //! full sockets cannot lock up (DESIGN 9, 8).
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::batch::Batch;
 use super::hub::Hub;
 use super::state::{After, Progress};
 use super::wire::{Opened, Out, Wire};
@@ -53,13 +54,6 @@ pub struct ConnRx {
     wire: Option<Arc<Wire>>,
     room: After,
     open: bool,
-}
-
-/// Frames to write, in order.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    frames: &'a VecDeque<Frame>,
-    progress: &'a Progress,
 }
 
 /// The two ends of a connection that was dialled; `by` ends the handshakes of its layers.
@@ -366,26 +360,6 @@ fn not_a_frame(bytes: Bytes) -> Frame {
         body: Bytes::new(),
         report: false,
         seal: None,
-    }
-}
-
-impl<'a> Batch<'a> {
-    /// Fills `slices` with the next bytes to write, for one vectored write; returns how many of
-    /// them are in use, at least one.
-    pub fn slices(&self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = self
-            .frames
-            .iter()
-            .flat_map(|frame| [(frame.seq, &frame.head), (frame.seq, &frame.body)])
-            .filter(|(_, part)| !part.is_empty());
-        let mut used = 0;
-        for (slice, (seq, part)) in slices.iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
-            used += 1;
-            // From here on until the write is over, nobody may call this frame unwritten.
-            self.progress.offered.fetch_max(seq.0, Ordering::Release);
-        }
-        used
     }
 }
 

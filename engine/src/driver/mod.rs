@@ -13,6 +13,7 @@
 //! engine; wakers, completions and the application's own code run after it is released.
 
 pub mod asynchronous;
+mod batch;
 mod calls;
 mod check_backs;
 mod client;
@@ -37,9 +38,10 @@ mod tls;
 mod wire;
 mod work;
 
+pub use batch::Batch;
 pub use check_backs::{CheckBacks, CheckJob};
 pub use client::Client;
-pub use conn::{Batch, ConnRx, ConnTx};
+pub use conn::{ConnRx, ConnTx};
 pub use events::Events;
 pub use handle::{Handle, TryEnqueueError};
 pub use hub::Hub;
