@@ -54,35 +54,33 @@ impl Socket {
 }
 
 impl asynchronous::Socket for Socket {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         if self.drained {
             ready!(self.stream.poll_readable(cx))?;
-            self.drained = false;
         }
-        Poll::Ready(Ok(()))
-    }
-
-    fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         let result = self.stream.get_ref().read(&mut self.chunk);
         let count = *result.as_ref().unwrap_or(&0);
         buffer.extend_from_slice(&self.chunk[..count]);
         // A read that did not fill the chunk took all there was.
         self.drained = count < self.chunk.len();
-        result
+        Poll::Ready(result)
     }
 
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.full {
             ready!(self.stream.poll_writable(cx))?;
-            self.full = false;
         }
-        Poll::Ready(Ok(()))
-    }
-
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.stream.get_ref().write_vectored(slices);
         self.full = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        result
+        Poll::Ready(result)
     }
 }
 

@@ -1,13 +1,16 @@
 //! Sockets: dialling them, and what the driver needs of them.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use rocketmq_engine::Endpoint;
 use rocketmq_engine::driver::asynchronous;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout_at;
 
@@ -24,20 +27,20 @@ pub(crate) async fn dial(to: &Endpoint, by: Instant) -> io::Result<Socket> {
 pub(crate) struct Socket(TcpStream);
 
 impl asynchronous::Socket for Socket {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx)
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        pin!(self.0.read_buf(buffer)).poll(cx)
     }
 
-    fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        self.0.try_read_buf(buffer)
-    }
-
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_write_ready(cx)
-    }
-
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
     }
 }
 

@@ -16,21 +16,22 @@ const SLICES: usize = 64;
 /// Reads and writes before other tasks get their turn.
 const TURNS: usize = 32;
 
-/// A socket, as an async runtime offers it. An answer of `WouldBlock` or `Interrupted` means "not
-/// now"; any other error ends the connection: a socket that fails at once would be polled for ever
-/// (DESIGN 9, 2).
+/// A socket, as an async runtime offers it. `WouldBlock` and `Interrupted` mean "try again"; any other
+/// error ends the connection: a socket that fails at once would be polled for ever (DESIGN 9, 2).
 pub trait Socket {
-    /// Whether a read is worth trying; otherwise the task is woken when it is.
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Appends what can be read at once, 0 at the end of the stream. As long as there is nothing, the
+    /// task is woken when there is. A read that did not fill the buffer took all there was: the
+    /// system call that would only say so can be spared.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut)
+    -> Poll<io::Result<usize>>;
 
-    /// Appends what can be read at once; 0 at the end of the stream.
-    fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize>;
-
-    /// Whether a write is worth trying; otherwise the task is woken when it is.
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Writes what can be written at once.
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes what can be written at once. As long as that is nothing, the task is woken when it is
+    /// something.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
 }
 
 /// Ends a dial: serves the connection until it is over, or says why there is none. Dropped, it ends
@@ -97,11 +98,7 @@ impl<S: Socket> Link<S> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = batch.slices(&mut slices);
         loop {
-            let result = match ready!(self.socket.poll_writable(cx)) {
-                Ok(()) => self.socket.try_write(&slices[..used]),
-                Err(error) => Err(error),
-            };
-            match result {
+            match ready!(self.socket.poll_write(cx, &slices[..used])) {
                 Err(error) if is_passing(&error) => {}
                 Ok(written) => {
                     tx.wrote(Now::system(), written);
@@ -122,11 +119,7 @@ impl<S: Socket> Link<S> {
             return Poll::Ready(Step::Over);
         };
         loop {
-            let result = match ready!(self.socket.poll_readable(cx)) {
-                Ok(()) => self.socket.try_read(rx.buffer()),
-                Err(error) => Err(error),
-            };
-            match result {
+            match ready!(self.socket.poll_read(cx, rx.buffer())) {
                 Err(error) if is_passing(&error) => {}
                 Ok(0) => {
                     if let Some(rx) = self.rx.take() {
