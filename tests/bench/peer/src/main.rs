@@ -21,7 +21,7 @@ use clap::Parser;
 use rocketmq_client_rust::DefaultMQProducer;
 use tokio::runtime;
 
-use arguments::{Arguments, Mode};
+use arguments::Arguments;
 use bench_report::{Report, Stopwatch};
 use load::Load;
 
