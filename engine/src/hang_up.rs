@@ -104,7 +104,11 @@ impl Engine {
             Waiter::Earlier(_) | Waiter::Heartbeat => {}
             Waiter::Lookup(lookup, server) => {
                 let why = failure_of(reason, true).to_string();
-                self.lookup_failed(now, lookup, address.unwrap_or(&server), why);
+                let server = address.unwrap_or(&server);
+                match reason {
+                    DisconnectReason::Theirs(_) => self.lookup_lost(now, lookup, server, why),
+                    DisconnectReason::Ours(_) => self.lookup_failed(now, lookup, server, why),
+                }
             }
             Waiter::Op(op) => {
                 let Some(State::InFlight { seq, .. }) = self.ops.get(op).and_then(Op::state) else {

@@ -45,6 +45,7 @@ impl Engine {
             fallback: false,
             missed: false,
             denied: false,
+            again: false,
             deadline,
             wanted_by,
             timer: None,

@@ -88,13 +88,36 @@ impl Engine {
             return;
         };
         lookup.failed(server, why);
+        if !self.ask_next(now, id) {
+            self.end_if_unanswered(now, id);
+        }
+    }
+
+    /// The connection broke on which a name server was asked. Servers close those that are idle, and a
+    /// question may meet just that: with nobody else to ask, the same one is asked once more.
+    pub(crate) fn lookup_lost(&mut self, now: Now, id: LookupId, server: &Endpoint, why: String) {
+        let is_listed = self.routes.is_name_server(server);
+        let Some(lookup) = self.routes.lookups.get_mut(id) else {
+            return;
+        };
+        lookup.failed(server, why);
         if self.ask_next(now, id) {
             return;
         }
-        let Some(lookup) = self.routes.lookups.get(id) else {
-            return;
-        };
-        if lookup.outstanding() == 0 {
+        let lookup = self.routes.lookups.get_mut(id);
+        let is_first = lookup.is_some_and(|lookup| {
+            lookup.outstanding() == 0 && !std::mem::replace(&mut lookup.again, true)
+        });
+        if is_listed && is_first {
+            self.ask(now, id, server.clone());
+        } else {
+            self.end_if_unanswered(now, id);
+        }
+    }
+
+    fn end_if_unanswered(&mut self, now: Now, id: LookupId) {
+        let lookup = self.routes.lookups.get(id);
+        if lookup.is_some_and(|lookup| lookup.outstanding() == 0) {
             self.end_lookup(now, id, None);
         }
     }

@@ -62,6 +62,8 @@ pub(crate) struct Lookup {
     pub(crate) missed: bool,
     /// Whether a name server did not let us ask.
     pub(crate) denied: bool,
+    /// Whether one was asked a second time, since its connection broke.
+    pub(crate) again: bool,
     pub(crate) deadline: Instant,
     /// When the first of those who wait for it runs out of time; the shares of name servers are
     /// parts of that.

@@ -182,6 +182,40 @@ fn a_name_server_that_accepts_and_never_answers_fails_the_send_in_time_and_is_di
 }
 
 #[test]
+fn a_name_server_that_closes_the_connection_as_it_is_asked_is_asked_once_more_and_no_third_time() {
+    let mut rig = Rig::new(|_| {});
+    let op = rig.send(message("x"));
+    let idle = rig.connect(NAME_SERVER);
+    let question = rig.frame(idle, ASK);
+    rig.flushed(idle, question.seq);
+    rig.close(idle);
+    assert!(rig.outcome(op).is_none());
+    rig.run_to(rig.config().reconnect_min.as_millis() as u64);
+    let anew = rig.connect(NAME_SERVER);
+    rig.frame(anew, ASK);
+    rig.close(anew);
+    let error = rig.error(op);
+    assert_eq!(error.kind(), SendErrorKind::NameServer);
+    assert_eq!(error.certainty(), Certainty::NotSent);
+}
+
+#[test]
+fn with_another_name_server_to_ask_it_is_asked_at_once() {
+    let mut rig = Rig::new(three);
+    let op = rig.send(message("x"));
+    for _ in 0..3 {
+        let address = ["ns:1", "ns:2", "ns:3"]
+            .into_iter()
+            .find_map(|address| rig.dial(address));
+        let conn = address.unwrap();
+        rig.input(rocketmq_engine::Input::Connected(conn));
+        rig.frame(conn, ASK);
+        rig.close(conn);
+    }
+    assert!(rig.outcome(op).is_none(), "the last one is asked again");
+}
+
+#[test]
 fn a_route_that_is_lost_keeps_the_queues_that_were_known() {
     let (mut rig, _) = Rig::with_brokers(&["a"], 1, |_| {});
     rig.forget_frames();
