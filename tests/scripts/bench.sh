@@ -84,6 +84,7 @@ rest() {
     echo
     start_server hold --hold
     "$work/start" --namesrv "${server[1]}"
+    "$work/large" --namesrv "${server[8]}"
     "$work/memory" --namesrv "${server[hold]}" in-flight
     "$work/memory" --namesrv "${server[1]}" soak --count "$((soak * 1000000))"
     if [ -n "$peer" ]; then
@@ -98,7 +99,7 @@ rest() {
 build() {
     local build=(cargo build --quiet --locked --release -p rocketmq-load) made=$CARGO_TARGET_DIR/release
     "${build[@]}" --bins
-    cp "$made"/{server,floor,ours-tokio,ours-threads,ours-async-std,start,memory,chart} "$work"
+    cp "$made"/{server,floor,ours-tokio,ours-threads,ours-async-std,start,large,memory,chart} "$work"
     "${build[@]}" --no-default-features --features tls --bin ours-async-std
     cp "$made/ours-async-std" "$work/ours-smol"
     if [ -n "$peer" ]; then
