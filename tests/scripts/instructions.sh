@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts the instructions of hot paths under callgrind and compares them with the committed table.
-# Needs valgrind.
+# Needs valgrind, and installs it where it is root on a Debian.
 #
 #   tests/scripts/instructions.sh            prints the table and the difference; fails beyond 3 %
 #   tests/scripts/instructions.sh --write    writes tests/bench/instructions.tsv
@@ -16,6 +16,7 @@ TOLERANCE=3
 TARGET=${CARGO_TARGET_DIR:-$PWD/bench/target}
 
 main() {
+    has_valgrind
     CARGO_TARGET_DIR=$TARGET cargo build --quiet --locked --release --manifest-path bench/Cargo.toml --bin instructions
     new=$(mktemp)
     trap "rm -f '$new'" EXIT
@@ -26,6 +27,15 @@ main() {
         return
     fi
     compare "$TABLE" "$new"
+}
+
+has_valgrind() {
+    command -v valgrind >/dev/null || {
+        apt-get update --quiet && apt-get install --yes --quiet valgrind
+    } >&2 || {
+        echo "instructions: valgrind is not installed, and cannot be: apt-get install valgrind" >&2
+        exit 1
+    }
 }
 
 measure() {
