@@ -199,6 +199,11 @@ impl ConnTx {
         !self.frames.is_empty()
     }
 
+    /// The socket takes nothing now: what was offered to it was not written.
+    pub fn took_nothing(&mut self) {
+        self.progress.offered.store(0, Ordering::Release);
+    }
+
     /// So many bytes of the batch were written, from its front.
     pub fn wrote(&mut self, now: Now, mut bytes: usize) {
         let mut report = false;

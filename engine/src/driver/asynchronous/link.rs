@@ -98,7 +98,11 @@ impl<S: Socket> Link<S> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = batch.slices(&mut slices);
         loop {
-            match ready!(self.socket.poll_write(cx, &slices[..used])) {
+            let Poll::Ready(result) = self.socket.poll_write(cx, &slices[..used]) else {
+                tx.took_nothing();
+                return Poll::Pending;
+            };
+            match result {
                 Err(error) if is_passing(&error) => {}
                 Ok(written) => {
                     tx.wrote(Now::system(), written);
