@@ -48,9 +48,6 @@ impl<T: Copy + Ord> Deadlines<T> {
     /// Drops entries that are no longer valid from the front, and all of them when they are many.
     /// After it, [`next`](Self::next) is exact.
     pub(crate) fn tidy(&mut self, is_valid: impl Fn(Instant, T) -> bool) {
-        if self.cancelled == 0 {
-            return;
-        }
         if self.cancelled > SWEEP_FROM && self.cancelled * 2 > self.len() {
             for lane in &mut self.lanes {
                 lane.retain(|&(at, owner)| is_valid(at, owner));
@@ -109,6 +106,8 @@ impl<T: Copy + Ord> Deadlines<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -147,6 +146,44 @@ mod tests {
         }
         assert!(deadlines.odd.is_empty());
         assert_eq!(deadlines.next(), Some(at(1_001)));
+    }
+
+    /// An entry that was left behind and one set anew for the same moment look alike, so what is
+    /// counted as cancelled is no proof of what is left.
+    #[test]
+    fn what_is_set_again_for_the_same_moment_rings_once() {
+        let start = Now::system().mono;
+        let at = |ms| start + Duration::from_millis(ms);
+        let timers = RefCell::new(BTreeMap::new());
+        let is_valid = |when, who| timers.borrow().get(&who) == Some(&when);
+        let mut deadlines = Deadlines::new();
+        for (owners, ms) in [
+            (0..1, 10),
+            (1..101, 3_000),
+            (1..101, 1_000),
+            (1..101, 3_000),
+        ] {
+            for who in owners {
+                if timers.borrow_mut().insert(who, at(ms)).is_some() {
+                    deadlines.cancel();
+                }
+                deadlines.set(at(ms), who);
+                deadlines.tidy(is_valid);
+            }
+        }
+        let mut rung = Vec::new();
+        loop {
+            deadlines.tidy(is_valid);
+            let Some((when, who)) = deadlines.pop_due(at(3_000)) else {
+                break;
+            };
+            assert!(is_valid(when, who), "{who} rings for nothing");
+            timers.borrow_mut().remove(&who);
+            rung.push(who);
+        }
+        rung.sort_unstable();
+        assert_eq!(rung, (0..101).collect::<Vec<_>>());
+        assert_eq!(deadlines.next(), None);
     }
 
     #[test]
