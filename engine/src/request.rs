@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
 use crate::io::{ConnId, Now, OpId, Outcome, Output};
-use crate::op::{Op, State};
+use crate::op::{Carrier, Op, State};
 use crate::receipt::SendReceipt;
 use crate::route::TopicId;
 
@@ -79,7 +79,8 @@ impl Engine {
         let is_request = send.prepared.correlation.is_some();
         if receipt.message_id.is_empty() {
             let own = &mut send.prepared.message_id;
-            let is_needed = is_request || send.carrier.is_some();
+            let carrier = send.carrier.as_deref();
+            let is_needed = is_request || matches!(carrier, Some(Carrier::Batch(_)));
             receipt.message_id = match is_needed {
                 true => own.clone(),
                 false => std::mem::take(own),

@@ -73,10 +73,11 @@ impl Engine {
         let Some(send) = op.as_send().filter(is_send) else {
             return;
         };
-        // A receipt has taken the id over.
+        // A receipt has taken the id over, unless the broker named one of its own.
+        let own = &send.prepared.message_id;
         let message_id = match outcome {
-            Outcome::Sent(receipt) => &receipt.message_id,
-            _ => &send.prepared.message_id,
+            Outcome::Sent(receipt) if own.is_empty() => &receipt.message_id,
+            _ => own,
         };
         let (outcome, attempts) = match outcome {
             Outcome::Sent(receipt) => (Ok(Some((**receipt).clone())), receipt.attempts),

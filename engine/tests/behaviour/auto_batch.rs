@@ -1,5 +1,6 @@
 //! Sends that share a frame (PROTOCOL D.8, auto-batching).
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocketmq_engine::proto::header::SendMessageResponse;
@@ -9,7 +10,7 @@ use rocketmq_engine::proto::{
 };
 use rocketmq_engine::{
     AutoBatch, Certainty, CloseCause, Config, ConnId, Input, OpId, Operation, Outcome,
-    SendErrorKind,
+    SendErrorKind, SendHook, SentMessage,
 };
 
 use crate::rig::{Rig, Sent, message};
@@ -381,4 +382,35 @@ fn a_gathered_send_cannot_be_withdrawn() {
     assert!(rig.engine.abandon(now, op).is_none());
     rig.run_to(10);
     assert_eq!(bodies(&rig.frame(conn, BATCH)).len(), 2);
+}
+
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl SendHook for Heard {
+    fn after(&self, sent: &SentMessage) {
+        self.0.lock().unwrap().push(sent.message_id.clone());
+    }
+}
+
+#[test]
+fn hooks_hear_each_members_own_id_also_when_the_broker_stores_the_batch_under_one() {
+    let heard = Arc::new(Heard::default());
+    let hook = heard.clone();
+    let (mut rig, conn) = gathering(|config| config.hooks.send.push(hook));
+    let ops = ["one", "two"].map(|body| rig.send(message(body)));
+    rig.run_to(10);
+    let batch = rig.frame(conn, BATCH);
+    let own: Vec<_> = members(&batch).into_iter().map(|(_, id)| id).collect();
+    confirm(
+        &mut rig,
+        &batch,
+        ResponseCode::SUCCESS,
+        "A,B",
+        Some("INNER"),
+    );
+    for op in ops {
+        assert_eq!(rig.receipt(op).message_id, "INNER");
+    }
+    assert_eq!(*heard.0.lock().unwrap(), own);
 }
