@@ -72,13 +72,18 @@ impl<'a> Iterator for Entries<'a> {
         }
         let (key_end, value_end) = *self.ends.get(usize::from(self.next))?;
         let (key_end, value_end) = (usize::from(key_end), usize::from(value_end));
-        let key = self.text.as_bytes().get(self.at..key_end)?;
-        let value = self
-            .text
-            .get(key_end + usize::from(self.before_value)..value_end)?;
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        let key = bytes.get(self.at..key_end)?;
+        let place = key_end + usize::from(self.before_value)..value_end;
+        // In a binary header a length and stray bytes behind it may make a letter together: the whole
+        // is UTF-8 then, the value is not.
+        let value = match text.get(place.clone()) {
+            Some(value) => Text::Known(value),
+            None => Text::Plain(bytes.get(place)?),
+        };
         self.next += 1;
         self.at = value_end + usize::from(self.before_key);
-        Some((Text::Plain(key), Text::Known(value)))
+        Some((Text::Plain(key), value))
     }
 }
 
@@ -103,6 +108,30 @@ mod tests {
                     assert_eq!(read, fields, "{ty:?}");
                 }
             }
+        }
+    }
+
+    /// 0xC3 and 0xA9 make an "é" together; one is the end of a length, the other begins its value.
+    #[test]
+    fn a_value_whose_stray_bytes_make_a_letter_with_its_length_hides_no_other_field() {
+        for len in 193..=225_usize {
+            let mut value = vec![b'x'; len];
+            value[..2].fill(0xa9);
+            let fields: [(&str, &[u8]); 3] = [("a", b"1"), ("stray", &value), ("queueId", b"3")];
+            let mut ext = Vec::new();
+            for (key, value) in fields {
+                ext.extend((key.len() as u16).to_be_bytes());
+                ext.extend(key.as_bytes());
+                ext.extend((value.len() as u32).to_be_bytes());
+                ext.extend(value);
+            }
+            let mut header = vec![0, 0, 0, 1, 0, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0];
+            header.extend((ext.len() as u32).to_be_bytes());
+            header.extend(ext);
+            let view = CommandView::decode(SerializeType::Binary, &header).unwrap();
+            assert_eq!(view.ext.get("queueId").as_deref(), Some("3"), "{len}");
+            let stray = view.ext.get("stray").unwrap();
+            assert!(stray.starts_with('\u{fffd}'), "{len}: {stray}");
         }
     }
 
