@@ -271,7 +271,7 @@ impl Prepared {
         &self.topic
     }
 
-    /// The unique id, or a batch's list of them.
+    /// The unique id, or a batch's list of them. Empty once a receipt has taken it over.
     pub fn message_id(&self) -> &str {
         &self.message_id
     }

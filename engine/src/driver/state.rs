@@ -20,7 +20,7 @@ use crate::prepare::Prepared;
 use crate::slab::Key;
 use crate::stats::Stats;
 
-/// So much room for outcomes is kept from one time to the next.
+/// So much room is kept for each kind of news from one time to the next.
 const KEPT: usize = 1024;
 
 /// What stands behind the lock.
@@ -138,7 +138,6 @@ impl After {
                 guarded(|| drop(spent));
             }
         }
-        self.completed.shrink_to(KEPT);
         for outbox in self.closed.drain(..) {
             guarded(|| drop(outbox));
         }
@@ -150,7 +149,18 @@ impl After {
                 panics.fetch_add(call.run(), Ordering::Relaxed);
             }
         }
+        self.shrink();
         std::mem::take(&mut self.asks)
+    }
+
+    /// A burst leaves no more room behind than usual times need.
+    fn shrink(&mut self) {
+        self.admitted.shrink_to(KEPT);
+        self.completed.shrink_to(KEPT);
+        self.closed.shrink_to(KEPT);
+        self.hooks.shrink_to(KEPT);
+        self.parted.shrink_to(KEPT);
+        self.wakers.shrink_to(KEPT);
     }
 }
 
