@@ -8,7 +8,7 @@
 #   tests/scripts/bench.sh [--rounds N] [--quick] [--only PATTERN] [--no-peer] [--soak MILLIONS]
 #
 # --rounds N       default 5, some 10 minutes on two cores
-# --quick          one round of a quarter of the messages
+# --quick          one round of a quarter of the messages; nothing is written
 # --only PATTERN   only modes that match this regular expression; nothing else is measured or written
 # --no-peer        leave the peer out, which has some 280 crates to compile; nothing is written then
 # --soak MILLIONS  messages of the soak, default 2
@@ -45,6 +45,8 @@ rounds=5
 share=1
 only=.
 peer=yes
+write=yes
+failed=
 soak=2
 work=$(mktemp -d "${TMPDIR:-/tmp}/rocketmq-bench.XXXXXX")
 started=()
@@ -54,9 +56,9 @@ main() {
     while (($#)); do
         case $1 in
         --rounds) rounds=$2 && shift 2 ;;
-        --quick) rounds=1 share=4 && shift ;;
+        --quick) rounds=1 share=4 write= && shift ;;
         --only) only=$2 && shift 2 ;;
-        --no-peer) peer= && shift ;;
+        --no-peer) peer= write= && shift ;;
         --soak) soak=$2 && shift 2 ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
         esac
@@ -77,6 +79,8 @@ main() {
     if [[ $only == . ]]; then
         rest
     fi
+    [ -z "$failed" ] || echo "bench: some runs failed; nothing is written" >&2
+    [ -z "$failed" ]
 }
 
 # What is not measured in rounds; and everything is written down.
@@ -89,8 +93,10 @@ rest() {
     "$work/memory" --namesrv "${server[1]}" soak --count "$((soak * 1000000))"
     if [ -n "$peer" ]; then
         echo
-        "$work/codec" | tee codec.tsv
-        cp "$work/results.tsv" results.tsv
+        "$work/codec" | tee "$work/codec.tsv"
+    fi
+    if [ -n "$write" ] && [ -z "$failed" ]; then
+        cp "$work/codec.tsv" "$work/results.tsv" .
         "$work/chart"
     fi
 }
@@ -149,7 +155,7 @@ run() {
     [[ " ${arguments[*]} " == *' --size '* ]] || arguments+=(--size 1024)
     # Names and units go; the values stay.
     "$work/$program" --namesrv "${server[$brokers]}" --count "$count" "${arguments[@]}" >"$work/line" ||
-        echo "bench: $who in mode $mode: $(cat "$work/line")" >&2
+        { failed=yes && echo "bench: $who in mode $mode failed: $(cat "$work/line")" >&2; }
     sed -E "s/[a-z0-9]+=//g; s,(us/msg|us|/msg|KiB|/s|s)( |\$), \\2,g; s/^/$mode $who /" "$work/line" >>"$work/lines"
 }
 
