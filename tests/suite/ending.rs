@@ -39,7 +39,7 @@ pub(crate) fn flush_waits_for_what_fails_too<H: Harness>() {
     let cluster = cluster(1);
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, |config| config.send_timeout = SHORT);
-    producer.ready(TOPIC).unwrap();
+    eventually("it is ready", || producer.ready(TOPIC).is_ok());
     let rule = FaultRule::new(Fault::Swallow).sends();
     cluster.broker(0).inject(rule).unwrap();
     let lost = producer.enqueue(message("lost")).unwrap();

@@ -197,6 +197,9 @@ pub(crate) fn readiness_has_a_deadline<H: Harness>() {
     cluster.broker(0).stop();
     let harness = H::new();
     let producer = producer_with(&harness, &cluster, |config| config.send_timeout = SHORT);
+    eventually("the route is known", || {
+        producer.publish_queues(TOPIC).is_ok()
+    });
     let error = within(SHORT, || producer.ready(TOPIC)).unwrap_err();
     let address = cluster.broker(0).addr().to_string();
     assert_says(&error, &[&address]);
