@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::guard::{Panicked, guarded};
 use crate::io::Endpoint;
 
 /// From the address that is advertised to the one that is dialled. Asked at each dial, of name
@@ -24,9 +24,6 @@ enum Map {
     Table(Arc<BTreeMap<Endpoint, Endpoint>>),
 }
 
-/// The closure of an [`AddressMap`] panicked.
-pub(crate) struct MapPanicked;
-
 impl AddressMap {
     /// Addresses in the table are replaced, others stay.
     pub fn table(entries: impl IntoIterator<Item = (Endpoint, Endpoint)>) -> Self {
@@ -40,14 +37,9 @@ impl AddressMap {
     }
 
     /// Where to dial, when that is not the address itself.
-    pub(crate) fn map(&self, advertised: &Endpoint) -> Result<Option<Endpoint>, MapPanicked> {
+    pub(crate) fn map(&self, advertised: &Endpoint) -> Result<Option<Endpoint>, Panicked> {
         let mapped = match &self.0 {
-            Map::By(map) => {
-                catch_unwind(AssertUnwindSafe(|| map(advertised))).map_err(|payload| {
-                    std::mem::forget(payload);
-                    MapPanicked
-                })?
-            }
+            Map::By(map) => guarded(|| map(advertised))?,
             Map::Table(table) => table.get(advertised).cloned(),
         };
         Ok(mapped.filter(|mapped| mapped != advertised))

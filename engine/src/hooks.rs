@@ -18,7 +18,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use rocketmq_proto::{
 
 use crate::config::Config;
 use crate::error::SendError;
+use crate::guard::guarded;
 use crate::io::Endpoint;
 pub use crate::outgoing::Outgoing;
 use crate::receipt::SendReceipt;
@@ -298,19 +298,6 @@ impl From<InvalidProperty> for Refusal {
     fn from(why: InvalidProperty) -> Self {
         Self::new(why.to_string())
     }
-}
-
-/// A hook panicked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Panicked;
-
-/// Runs a hook; a panic of it goes no further.
-pub(crate) fn guarded(hook: impl FnOnce()) -> Result<(), Panicked> {
-    catch_unwind(AssertUnwindSafe(hook)).map_err(|payload| {
-        // Its drop would be the application's code again.
-        std::mem::forget(payload);
-        Panicked
-    })
 }
 
 impl fmt::Debug for HookCall {

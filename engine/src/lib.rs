@@ -91,6 +91,7 @@ mod fault;
 mod flush;
 mod frames;
 mod gather;
+mod guard;
 mod hang_up;
 mod health;
 mod hooks;

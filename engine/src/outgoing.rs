@@ -6,7 +6,8 @@ use rocketmq_proto::{GroupName, InvalidProperty, Message, property};
 
 use crate::config::Config;
 use crate::error::SendError;
-use crate::hooks::{Hooks, Panicked, guarded};
+use crate::guard::{Panicked, guarded};
+use crate::hooks::Hooks;
 
 /// A message as it is about to be sent.
 #[derive(Debug)]
@@ -33,14 +34,12 @@ impl Hooks {
             in_batch,
         };
         for hook in &hooks.forbidden {
-            let mut verdict = Ok(());
-            guarded(|| verdict = hook.check(&outgoing))
+            let verdict = guarded(|| hook.check(&outgoing))
                 .map_err(|Panicked| SendError::hook("a check-forbidden hook panicked"))?;
             verdict.map_err(|why| SendError::hook(format!("sending is forbidden: {why}")))?;
         }
         for hook in &hooks.send {
-            let mut verdict = Ok(());
-            guarded(|| verdict = hook.before(&mut outgoing))
+            let verdict = guarded(|| hook.before(&mut outgoing))
                 .map_err(|Panicked| SendError::hook("a hook before the send panicked"))?;
             verdict.map_err(|why| SendError::hook(format!("a hook refused the message: {why}")))?;
         }

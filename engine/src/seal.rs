@@ -15,7 +15,8 @@ use rocketmq_proto::{
 
 use crate::config::Config;
 use crate::error::SendError;
-use crate::hooks::{Panicked, RpcRequest, guarded};
+use crate::guard::{Panicked, guarded};
+use crate::hooks::RpcRequest;
 use crate::io::{Endpoint, Frame};
 
 /// Both length words of a frame (PROTOCOL A.1).

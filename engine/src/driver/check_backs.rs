@@ -8,9 +8,9 @@ use rocketmq_proto::StoredMessage;
 use super::handle::Handle;
 use super::hub::Hub;
 use super::park::park_on;
-use super::state::guarded;
 use super::ticket::{Slot, Ticket};
 use crate::check_back::CheckBack;
+use crate::guard::discard;
 use crate::io::{Now, OpId, ProducerId};
 use crate::transaction::Decision;
 
@@ -111,7 +111,7 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Decision> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let decision = Decision::panicked(&*payload);
         // What it panicked with may panic again when it is dropped.
-        guarded(|| drop(payload));
+        discard(payload);
         decision
     })
 }

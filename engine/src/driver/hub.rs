@@ -1,17 +1,17 @@
 //! The hub: the engine, what it wants done, and the one lock around both.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocketmq_proto::{UniqueId, UniqueIdSeed, UniqueIds};
 
 use super::events::Events;
-use super::state::{After, State, guarded};
+use super::state::{After, State};
 use super::work::Supervisor;
 use crate::config::{Config, ConfigError};
 use crate::dial::DialError;
 use crate::engine::Engine;
+use crate::guard::{discard, guarded};
 use crate::io::{Answer, Ask, CloseCause, ConnId, Endpoint, Input, Now, OpId};
 use crate::name_servers::parse_name_servers;
 use crate::stats::{BrokerStats, Stats};
@@ -203,16 +203,11 @@ impl Hub {
     fn ask(&self, asks: Vec<(OpId, Ask)>) {
         let mut asks = VecDeque::from(asks);
         while let Some((op, ask)) = asks.pop_front() {
-            let answer = catch_unwind(AssertUnwindSafe(|| answer(&ask)));
-            let answer = answer.unwrap_or_else(|payload| {
-                // Its drop would be the application's code again.
-                std::mem::forget(payload);
-                Answer::Panicked
-            });
+            let answer = guarded(|| answer(&ask)).unwrap_or(Answer::Panicked);
             let now = Now::system();
             let mut after = After::default();
             self.under_lock(&mut after, |state| state.engine.answer(now, op, answer));
-            guarded(|| drop(ask));
+            discard(ask);
             asks.extend(after.call());
         }
     }

@@ -1,7 +1,6 @@
 //! What stands behind the hub's lock: the engine, and what it wants done.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -14,6 +13,7 @@ use crate::config::Config;
 use crate::dial::DialError;
 use crate::engine::Engine;
 use crate::error::SendError;
+use crate::guard::discard;
 use crate::hooks::HookCall;
 use crate::io::{Ask, ConnId, Endpoint, Frame, FrameSeq, OpId, Outcome, Output, ProducerId};
 use crate::prepare::Prepared;
@@ -135,14 +135,14 @@ impl After {
         }
         for Completed { spent, .. } in self.completed.drain(..) {
             if let Some(spent) = spent {
-                guarded(|| drop(spent));
+                discard(spent);
             }
         }
         for outbox in self.closed.drain(..) {
-            guarded(|| drop(outbox));
+            discard(outbox);
         }
         for config in self.parted.drain(..) {
-            guarded(|| drop(config));
+            discard(config);
         }
         if let Some(panics) = self.hook_panics.take() {
             for call in self.hooks.drain(..) {
@@ -161,14 +161,6 @@ impl After {
         self.hooks.shrink_to(KEPT);
         self.parted.shrink_to(KEPT);
         self.wakers.shrink_to(KEPT);
-    }
-}
-
-/// Runs the application's code; a panic in it ends here (PROTOCOL E.9).
-pub(super) fn guarded(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        // Its drop would be the application's code again.
-        std::mem::forget(payload);
     }
 }
 

@@ -1,13 +1,13 @@
 //! Where a caller waits for its operation.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::hub::Hub;
 use crate::error::{Certainty, SendError};
+use crate::guard::guarded;
 use crate::io::{OpId, Outcome};
 
 /// An accepted operation. As a future, its outcome.
@@ -148,10 +148,7 @@ fn take(state: &mut SlotState) -> Outcome {
 
 /// Calls a waker. It is the application's code: a panic in it must not keep others from theirs.
 pub(super) fn ring(waker: Waker) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        // Its drop would be the application's code again.
-        std::mem::forget(payload);
-    }
+    let _swallowed = guarded(|| waker.wake());
 }
 
 /// Keeps the waker to call, and spares the clone when it is the same as before.

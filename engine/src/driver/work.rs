@@ -11,9 +11,9 @@ use super::socks::Socks;
 use super::state::Dial;
 use super::ticket::remember;
 use super::wire::Wire;
-use crate::address_map::MapPanicked;
 use crate::config::Config;
 use crate::dial::{DialError, ProxyFailure};
+use crate::guard::Panicked;
 use crate::io::{ConnId, Endpoint, Input, Now};
 use crate::proxy::ProxyRule;
 
@@ -102,7 +102,7 @@ impl DialJob {
         let config = hub.client_config();
         let map = config.address_map.as_ref().filter(|_| !dial.plain);
         let mapped = map.map(|map| map.map(&dial.to)).transpose();
-        let mapped = mapped.map_err(|MapPanicked| DialError::AddressMap)?;
+        let mapped = mapped.map_err(|Panicked| DialError::AddressMap)?;
         let target = match mapped.flatten() {
             Some(mapped) => {
                 let told = Input::Mapped(dial.conn, mapped.clone());

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use rocketmq_proto::StoredMessage;
 
 use crate::driver::check_backs::caught;
-use crate::driver::state::guarded;
 use crate::driver::{CheckBacks, CheckJob, Handle};
+use crate::guard::discard;
 use crate::io::Now;
 use crate::transaction::Decision;
 
@@ -69,7 +69,7 @@ async fn answer(mut job: CheckJob, message: StoredMessage, listener: &Listener) 
         Poll::Pending => job.poll_expired(cx.waker()).map(|()| None),
     })
     .await;
-    guarded(|| drop(answering));
+    discard(answering);
     if let Some(decision) = decision {
         job.answer(Now::system(), decision);
     }

@@ -11,9 +11,9 @@ use rocketmq_proto::Message;
 use super::check_back::poll_caught;
 use crate::driver::check_backs::caught;
 use crate::driver::open::OpenTransaction;
-use crate::driver::state::guarded;
 use crate::driver::{Handle, Ticket};
 use crate::error::{Certainty, SendError};
+use crate::guard::discard;
 use crate::io::Now;
 use crate::receipt::SendReceipt;
 use crate::transaction::{Decision, TransactionReceipt};
@@ -78,7 +78,7 @@ where
             Stage::Local(mut local, receipt) => match poll_caught(local.as_mut(), cx) {
                 Poll::Pending => Step::Wait(Stage::Local(local, receipt)),
                 Poll::Ready(decision) => {
-                    guarded(|| drop(local));
+                    discard(local);
                     self.end(*receipt, decision)
                 }
             },

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
@@ -12,6 +11,7 @@ use std::time::Instant;
 
 use super::crew::Spawn;
 use crate::driver::{Ticket, park_on};
+use crate::guard::guarded;
 use crate::io::{Now, Outcome};
 
 thread_local! {
@@ -184,11 +184,8 @@ impl Callbacks {
 
     fn run(&self, due: Due) {
         let Due { callback, outcome } = due;
-        let call = AssertUnwindSafe(|| callback(outcome));
-        if let Err(payload) = catch_unwind(call) {
+        if guarded(|| callback(outcome)).is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
-            // Dropping what it panicked with would be another chance to panic.
-            std::mem::forget(payload);
         }
     }
 
