@@ -43,8 +43,11 @@ impl Engine {
         let share = match config.attempt_timeout {
             AttemptTimeout::At(most) => most,
             AttemptTimeout::Split => {
-                let tries = config.retries.saturating_add(1);
-                part(left, tries.saturating_sub(send.tries).max(1))
+                left / config
+                    .retries
+                    .saturating_add(1)
+                    .saturating_sub(send.tries)
+                    .max(1)
             }
             AttemptTimeout::Whole => left,
         };
@@ -201,15 +204,6 @@ impl Engine {
         let topic = self.config.own_topic(&send.prepared.topic);
         let error = SendError::after_attempts(&topic, elapsed, timed_out, certainty, failures);
         self.finish(now, id, Outcome::Failed(error));
-    }
-}
-
-/// A share of a time, one of so many.
-fn part(of: Duration, count: u32) -> Duration {
-    // Dividing a `Duration` divides seconds and the rest apart.
-    match u64::try_from(of.as_nanos()) {
-        Ok(nanos) => Duration::from_nanos(nanos / u64::from(count)),
-        Err(_) => of / count,
     }
 }
 

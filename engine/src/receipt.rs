@@ -101,9 +101,7 @@ impl SendReceipt {
         let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
         Ok(Box::new(Self {
             status,
-            message_id: header
-                .batch_uniq_id
-                .map_or_else(String::new, Cow::into_owned),
+            message_id: header.batch_uniq_id.unwrap_or_default().into_owned(),
             offset_message_id: header.msg_id.into_owned(),
             queue: MessageQueue {
                 topic: topic.clone(),

@@ -277,6 +277,7 @@ impl ConnRx {
             state.engine.handle(now, Input::Received(*conn, buffer));
             state.engine.has_conn(*conn)
         });
+        room.shrink();
         if let Err(end) = deciphered {
             self.end(now, end);
             // The writing end tells the other side why, and closes then.

@@ -149,12 +149,11 @@ impl After {
                 panics.fetch_add(call.run(), Ordering::Relaxed);
             }
         }
-        self.shrink();
         std::mem::take(&mut self.asks)
     }
 
-    /// A burst leaves no more room behind than usual times need.
-    fn shrink(&mut self) {
+    /// For lists that are kept: a burst leaves no more room behind than usual times need.
+    pub(super) fn shrink(&mut self) {
         self.admitted.shrink_to(KEPT);
         self.completed.shrink_to(KEPT);
         self.closed.shrink_to(KEPT);

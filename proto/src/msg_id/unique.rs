@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 
 use super::{IdBytes, InvalidId, TAIL, V6};
+use crate::words::ONES;
 
 const HEX_LEN: usize = 2 * V6;
 const MILLIS_PER_DAY: i64 = 86_400_000;
@@ -256,7 +257,6 @@ impl UniqueIdHex {
 
 /// The digits of four bytes, worked out side by side in one word.
 fn eight_digits(bytes: [u8; 4]) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let halves = u64::from(u32::from_be_bytes(bytes));
     let halves = (halves | halves << 16) & 0x0000_FFFF_0000_FFFF;
     let halves = (halves | halves << 8) & 0x00FF_00FF_00FF_00FF;
