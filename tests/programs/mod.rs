@@ -380,28 +380,35 @@ fn bench_prints_one_line_for_each_mode() -> Result {
         ("oneway", "1"),
         ("sync", "2"),
     ] {
-        let common = ["--namesrv", &servers, "--threads", threads];
-        let measured = [
-            "--mode", mode, "--count", "2000", "--size", "100", "--width", "16",
-        ];
-        let output = run(program("bench").args(common).args(measured), b"")?;
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let text = String::from_utf8(output.stdout)?;
-        assert_eq!(text.lines().count(), 1);
-        let (words, values) = shape(&text);
+        let (words, values) = measured(&servers, mode, &["--threads", threads])?;
         assert_eq!(
             words,
-            format!(
-                "{mode} n= size= width= wall=s rate=/s cpu=us/msg p50=us p99=us p999=us \
-                 peak=KiB switches=/msg failed="
-            )
+            format!("{mode} n= size= width= wall=s rate=/s cpu=us/msg p50=us p99=us failed=")
         );
         assert_eq!(values[..3], [2000.0, 100.0, 16.0]);
-        let is_told = |at| at != 9 || cfg!(target_os = "linux");
-        let mut told = (3..=10).filter(|&at| is_told(at));
-        assert!(told.all(|at| values[at] > 0.0), "{text}");
-        assert_eq!(values[11], 0.0);
+        assert!(values[3..8].iter().all(|&value| value > 0.0), "{values:?}");
+        assert_eq!(values[8..], [0.0]);
     }
+    Ok(())
+}
+
+#[test]
+fn bench_tells_details_behind_its_line() -> Result {
+    let cluster = Cluster::builder().discard(true).start()?;
+    let servers = cluster.name_server_list();
+    let (words, values) = measured(&servers, "sync", &["--details"])?;
+    assert_eq!(
+        words,
+        "sync n= size= width= wall=s rate=/s cpu=us/msg p50=us p99=us failed= p999=us peak=KiB \
+         switches=/msg"
+    );
+    let p99 = values[7];
+    let [failed, p999, peak, switches] = values[8..] else {
+        panic!("{values:?}");
+    };
+    assert_eq!(failed, 0.0);
+    assert!(p999 >= p99 && switches > 0.0, "{values:?}");
+    assert_eq!(peak > 0.0, cfg!(target_os = "linux"), "{values:?}");
     Ok(())
 }
 
@@ -432,6 +439,23 @@ fn bench_counts_failures_and_tells_the_first() -> Result {
 
 pub(crate) fn cluster() -> Result<Cluster> {
     Ok(Cluster::builder().brokers(2).start()?)
+}
+
+/// A short run of `bench`.
+fn bench(servers: &str, mode: &str, arguments: &[&str]) -> Result<Output> {
+    let common = ["--namesrv", servers, "--mode", mode];
+    let load = ["--count", "2000", "--size", "100", "--width", "16"];
+    let mut command = program("bench");
+    run(command.args(common).args(load).args(arguments), b"")
+}
+
+/// The one line of such a run that sent everything: its words, and its numbers.
+fn measured(servers: &str, mode: &str, arguments: &[&str]) -> Result<(String, Vec<f64>)> {
+    let output = bench(servers, mode, arguments)?;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout)?;
+    assert_eq!(text.lines().count(), 1, "{text}");
+    Ok(shape(&text))
 }
 
 pub(crate) fn produce(cluster: &Cluster, arguments: &[&str], input: &[u8]) -> Result<Output> {

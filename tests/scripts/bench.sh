@@ -151,6 +151,7 @@ run() {
     case $who in
     floor) program=floor count=$((count * 4)) arguments=("${arguments[@]/enqueue/sync}") ;;
     peer) [ -n "$peer" ] || return 0 && program=peer count=$((count / 5)) ;;
+    *) arguments+=(--details) ;;
     esac
     [[ " ${arguments[*]} " == *' --size '* ]] || arguments+=(--size 1024)
     # Names and units go; the values stay. What the peer fails with is in the table.
@@ -162,15 +163,16 @@ run() {
     sed -E "s/[a-z0-9]+=//g; s,(us/msg|us|/msg|KiB|/s|s)( |\$), \\2,g; s/^/$mode $who /" "$work/line" >>"$work/lines"
 }
 
-# Columns of $work/lines: name who mode count size width wall rate cpu p50 p99 p999 peak switches failed.
+# Columns of $work/lines: name who mode count size width wall rate cpu p50 p99 failed p999 peak switches.
 medians() {
     printf '# mode\twho\trate\tcpu_us\tp50_us\tp99_us\tp999_us\tpeak_kib\tswitches\tfailed\n'
     awk '
+        BEGIN { columns = split("8 9 10 11 13 14 15 12", shown, " ") }
         {
             name = $1 "\t" $2
             if (!(name in runs)) { names[++known] = name }
             run = ++runs[name]
-            for (column = 8; column <= 15; column++) { value[name, column, run] = $column }
+            for (i = 1; i <= columns; i++) { value[name, shown[i], run] = $shown[i] }
         }
         function median(name, column,    i, j, n, v, sorted) {
             n = runs[name]
@@ -184,7 +186,7 @@ medians() {
         END {
             for (i = 1; i <= known; i++) {
                 line = names[i]
-                for (column = 8; column <= 15; column++) { line = line "\t" median(names[i], column) }
+                for (k = 1; k <= columns; k++) { line = line "\t" median(names[i], shown[k]) }
                 print line
             }
         }' "$work/lines"

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p rocketmq-blocking --example blocking-bench -- \
-//!     --namesrv HOST:PORT --mode sync|batch|oneway --count N --size S --width W
+//!     --namesrv HOST:PORT --mode sync|batch|enqueue|oneway --count N --size S --width W
 //! ```
 //!
 //! `--help` says what is measured. The tasks it speaks of are threads here, so that `--threads` has

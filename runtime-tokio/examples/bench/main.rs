@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p rocketmq-tokio --example bench -- \
-//!     --namesrv HOST:PORT --mode sync|batch|oneway --count N --size S --width W
+//!     --namesrv HOST:PORT --mode sync|batch|enqueue|oneway --count N --size S --width W
 //! ```
 //!
 //! `--help` says what is measured.

@@ -10,14 +10,12 @@ use rocketmq_engine::{AutoBatch, Config, SendError};
 ///
 /// Prints one line:
 ///
-///   MODE n= size= width= wall=..s rate=../s cpu=..us/msg p50=..us p99=..us p999=..us peak=..KiB
-///   switches=../msg failed=..
+///   MODE n= size= width= wall=..s rate=../s cpu=..us/msg p50=..us p99=..us failed=..
 ///
-/// n messages of size bytes; rate, cpu (user and system time of this process, from getrusage) and
-/// switches (of context, wanted and unwanted) are for each message, p50, p99 and p999 for each call: a
-/// message, or in mode batch a batch. peak is the most memory that was resident (Linux only). Connecting
-/// and some messages to warm up come before and are not counted. Exit code 1 if a message failed; the
-/// first error is told on standard error.
+/// n messages of size bytes; rate and cpu (user and system time of this process, from getrusage) are
+/// for each message, p50 and p99 for each call: a message, or in mode batch a batch. Connecting and
+/// some messages to warm up come before and are not counted. Exit codes: 0 all sent; 1 a message
+/// failed, or none could be sent, and standard error tells why; 2 wrong arguments.
 #[derive(Debug, Parser)]
 #[command(name = "bench", verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -56,6 +54,11 @@ pub(crate) struct Arguments {
     /// Let the producer gather what is sent into batches.
     #[arg(long)]
     pub(crate) auto_batch: bool,
+    /// Tell more at the end of the line: p999=..us peak=..KiB switches=../msg, where peak is the most
+    /// memory that was resident (Linux only) and switches are those of context, wanted and unwanted,
+    /// for each message.
+    #[arg(long)]
+    pub(crate) details: bool,
     /// Speak TLS, and trust the certificates in this file.
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "PEM", value_parser = trust)]

@@ -25,6 +25,8 @@ pub(crate) struct Report<'a> {
     pub(crate) time: Elapsed,
     pub(crate) latency: &'a Latency,
     pub(crate) failed: u64,
+    /// Whether to tell what the line has no place for otherwise.
+    pub(crate) details: bool,
 }
 
 #[derive(Debug)]
@@ -64,15 +66,21 @@ impl fmt::Display for Report<'_> {
         let rate = *count as f64 / wall.max(1e-9);
         let usage = self.time.usage;
         let cpu = usage.map_or(f64::NAN, |usage| micros(usage.cpu) / *count as f64);
-        let switches = usage.map_or(f64::NAN, |usage| usage.switches as f64 / *count as f64);
-        let peak = memory("VmHWM").unwrap_or_default();
         let [p50, p99, p999] = self.latency.quantiles([0.5, 0.99, 0.999]).map(micros);
         write!(
             f,
             "{mode} n={count} size={size} width={width} wall={wall:.3}s rate={rate:.0}/s \
-             cpu={cpu:.3}us/msg p50={p50:.1}us p99={p99:.1}us p999={p999:.1}us peak={peak}KiB \
-             switches={switches:.4}/msg failed={failed}"
-        )
+             cpu={cpu:.3}us/msg p50={p50:.1}us p99={p99:.1}us failed={failed}"
+        )?;
+        if self.details {
+            let peak = memory("VmHWM").unwrap_or_default();
+            let switches = usage.map_or(f64::NAN, |usage| usage.switches as f64 / *count as f64);
+            write!(
+                f,
+                " p999={p999:.1}us peak={peak}KiB switches={switches:.4}/msg"
+            )?;
+        }
+        Ok(())
     }
 }
 

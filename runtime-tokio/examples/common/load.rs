@@ -123,6 +123,7 @@ impl Load {
             time,
             latency: &self.latency,
             failed,
+            details: arguments.details,
         };
         println!("{report}");
         if let Some(error) = self.first_error.get() {

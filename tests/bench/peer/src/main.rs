@@ -1,4 +1,5 @@
-//! rocketmq-client-rust 1.0.0 under the load that `bench` puts on ours; the same line comes out.
+//! rocketmq-client-rust 1.0.0 under the load that `bench --details` puts on ours; the same line comes
+//! out.
 #![recursion_limit = "256"]
 
 mod arguments;
@@ -60,6 +61,7 @@ async fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         time,
         latency: &load.latency,
         failed: load.failed(),
+        details: true,
     };
     println!("{report}");
     if let Some(error) = load.first_error() {

@@ -30,8 +30,8 @@ use latency::Latency;
 /// Enough for the answers to a usual window.
 const CHUNK: usize = 256 * 1024;
 
-/// Sends ready-made frames and counts the answers. Prints the same line as `bench`; its times are those
-/// of a whole window.
+/// Sends ready-made frames and counts the answers. Prints the same line as `bench --details`; its
+/// times are those of a whole window.
 #[derive(Parser)]
 struct Arguments {
     /// The server; any of its ports.
@@ -91,6 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         time,
         latency: &latency,
         failed: 0,
+        details: true,
     };
     println!("{report}");
     Ok(())
