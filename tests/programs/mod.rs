@@ -413,6 +413,23 @@ fn bench_tells_details_behind_its_line() -> Result {
 }
 
 #[test]
+fn bench_refuses_a_topic_whose_numbered_names_are_too_long() -> Result {
+    let cluster = cluster()?;
+    let servers = cluster.name_server_list();
+    // With "-9" it has the 127 bytes that a name may have, with "-10" one more.
+    let topic = "t".repeat(125);
+    for (topics, code) in [("10", 0), ("11", 2)] {
+        let many = ["--topic", &topic, "--topics", topics];
+        let output = bench(&servers, "sync", &many)?;
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let error = String::from_utf8(output.stderr)?;
+        let named = error.contains(&format!("{topic}-10")) && error.contains("127");
+        assert_eq!(named, code == 2, "{error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn bench_counts_failures_and_tells_the_first() -> Result {
     let cluster = cluster()?;
     let servers = cluster.name_server_list();

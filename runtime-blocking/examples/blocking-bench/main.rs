@@ -27,7 +27,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
 use rocketmq_blocking::{Producer, SendError};
 
 use bench_args::{Arguments, Mode};
@@ -38,7 +37,7 @@ use load::{Load, What};
 const HISTOGRAMS: u32 = 16;
 
 fn main() -> ExitCode {
-    bench(&Arguments::parse()).unwrap_or_else(|error| {
+    bench(&Arguments::read()).unwrap_or_else(|error| {
         eprintln!("bench: {error}");
         ExitCode::FAILURE
     })

@@ -1,6 +1,7 @@
 //! What `bench` can be told.
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 #[cfg(feature = "tls")]
 use rocketmq_engine::driver::TlsConfig;
 use rocketmq_engine::proto::{SerializeType, TopicName};
@@ -40,7 +41,10 @@ pub(crate) struct Arguments {
     pub(crate) topic: TopicName,
     /// Send to so many topics in turn: TOPIC-0, TOPIC-1 and so on.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) topics: u32,
+    topics: u32,
+    /// Their names.
+    #[arg(skip)]
+    pub(crate) topic_names: Vec<TopicName>,
     /// Threads of the runtime. With 1 the tasks and the connections share one thread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
@@ -85,6 +89,17 @@ pub(crate) enum Headers {
 }
 
 impl Arguments {
+    /// Reads the command line; ends the process when that makes no sense.
+    pub(crate) fn read() -> Self {
+        let mut arguments = Self::parse();
+        arguments.topic_names = arguments.name_topics().unwrap_or_else(|why| {
+            Self::command()
+                .error(ErrorKind::ValueValidation, why)
+                .exit()
+        });
+        arguments
+    }
+
     /// The producer's settings.
     pub(crate) fn apply(&self, config: &mut Config) {
         let width = self.width as usize;
@@ -116,6 +131,17 @@ impl Arguments {
     /// every topic.
     pub(crate) fn warm_up(&self) -> u64 {
         (self.count / 10).clamp(500, 20_000).max(self.topics.into())
+    }
+
+    /// The topic, or so many whose names begin with its name.
+    fn name_topics(&self) -> Result<Vec<TopicName>, String> {
+        if self.topics == 1 {
+            return Ok(vec![self.topic.clone()]);
+        }
+        let names = (0..self.topics).map(|n| format!("{}-{n}", self.topic));
+        names
+            .map(|name| TopicName::new(&name).map_err(|why| format!("topic {name}: {why}")))
+            .collect()
     }
 
     /// Why nothing can be measured.

@@ -58,14 +58,8 @@ pub(crate) struct Window<D> {
 impl Load {
     /// So many messages. Calls are counted in as many histograms as there are `threads`.
     pub(crate) fn new(arguments: &Arguments, count: u64, threads: u32) -> Self {
-        let topics = match arguments.topics {
-            1 => vec![arguments.topic.clone()],
-            topics => (0..topics)
-                .filter_map(|n| TopicName::new(format!("{}-{n}", arguments.topic)).ok())
-                .collect(),
-        };
         Self {
-            topics,
+            topics: arguments.topic_names.clone(),
             body: text(arguments.size as usize).into(),
             mode: arguments.mode,
             members: match arguments.mode {

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use rocketmq_engine::SendError;
 use rocketmq_engine::driver::asynchronous::Producer;
 
@@ -15,7 +14,7 @@ use crate::executor;
 use crate::load::{Load, What};
 
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let measured = executor::run(arguments.threads, bench(&arguments));
     measured.and_then(|code| code).unwrap_or_else(|error| {
         eprintln!("bench: {error}");
