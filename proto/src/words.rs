@@ -19,7 +19,7 @@ pub(crate) fn first(marks: u64) -> usize {
     (marks.trailing_zeros() / 8) as usize
 }
 
-/// Up to seven bytes, filled up with spaces.
+/// Up to seven bytes, filled up with underscores.
 #[inline(always)]
 pub(crate) fn short(bytes: &[u8]) -> u64 {
     let bits = 8 * (bytes.len() % 8);
@@ -34,7 +34,7 @@ pub(crate) fn short(bytes: &[u8]) -> u64 {
             bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
         }
     };
-    word | (ONES * u64::from(b' ')) << bits
+    word | (ONES * u64::from(b'_')) << bits
 }
 
 #[cfg(test)]
@@ -42,10 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_words_hold_their_bytes_and_then_spaces() {
+    fn short_words_hold_their_bytes_and_then_underscores() {
         let text = b"abcdefg";
         for len in 0..=7 {
-            let expected = format!("{:8}", std::str::from_utf8(&text[..len]).unwrap());
+            let expected = format!("{:_<8}", std::str::from_utf8(&text[..len]).unwrap());
             assert_eq!(short(&text[..len]).to_le_bytes(), *expected.as_bytes());
         }
     }

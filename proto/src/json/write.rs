@@ -31,7 +31,7 @@ const WORD: usize = 8;
 #[inline(never)]
 fn short_escaped<'r>(room: &'r mut [u8], text: &[u8]) -> Option<&'r mut [u8]> {
     if let (Some(start), Some(end)) = (text.first_chunk(), text.last_chunk()) {
-        if specials(u64::from_le_bytes(*start)) | specials(u64::from_le_bytes(*end)) != 0 {
+        if has_odd(u64::from_le_bytes(*start)) || has_odd(u64::from_le_bytes(*end)) {
             return escape_into(room, text);
         }
         let (place, room) = room.split_at_mut_checked(text.len())?;
@@ -40,7 +40,7 @@ fn short_escaped<'r>(room: &'r mut [u8], text: &[u8]) -> Option<&'r mut [u8]> {
         return Some(room);
     }
     let word = short(text);
-    if specials(word) != 0 {
+    if has_odd(word) {
         return escape_into(room, text);
     }
     *room.first_chunk_mut()? = word.to_le_bytes();
@@ -83,6 +83,14 @@ fn escape_into<'r>(mut room: &'r mut [u8], text: &[u8]) -> Option<&'r mut [u8]> 
 fn specials(word: u64) -> u64 {
     let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
     controls | equal(word, b'"') | equal(word, b'\\')
+}
+
+/// Whether some byte may have to be escaped: for names, which hold neither spaces nor letters beyond ASCII, an exact
+/// answer for half the price of [`specials`].
+#[inline(always)]
+fn has_odd(word: u64) -> bool {
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    (word.wrapping_sub(ONES * u64::from(b'#')) | backslash) & HIGH != 0
 }
 
 /// Writes the escape of a byte below 0x80, and gives the room behind it.
@@ -142,6 +150,22 @@ mod tests {
             let text = &text[start..];
             let json = format!("\"{}\"", written(text));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn names_of_every_length_are_escaped_at_every_place() {
+        let odd = (0..0x30u8)
+            .map(char::from)
+            .chain(['"', '\\', ']', 'é', '标', '\u{7f}']);
+        for odd in odd {
+            for len in 0..=20 {
+                for place in 0..=len {
+                    let text = format!("{}{odd}{}", "n".repeat(place), "n".repeat(len - place));
+                    let json = format!("\"{}\"", written(&text));
+                    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+                }
+            }
         }
     }
 
