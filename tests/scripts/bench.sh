@@ -13,6 +13,7 @@
 # --no-peer        leave the peer out, which has some 280 crates to compile; nothing is written then
 # --soak MILLIONS  messages of the soak, default 2
 set -euo pipefail
+usage=$(sed -n '2,/^set/s/^# \{0,1\}//p' "$0")
 cd "$(dirname "$0")/../bench"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
@@ -53,6 +54,8 @@ started=()
 declare -A server
 
 main() {
+    trap finish EXIT
+    trap 'exit 130' INT TERM
     while (($#)); do
         case $1 in
         --rounds) rounds=$2 && shift 2 ;;
@@ -60,11 +63,9 @@ main() {
         --only) only=$2 && shift 2 ;;
         --no-peer) peer= write= && shift ;;
         --soak) soak=$2 && shift 2 ;;
-        *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+        *) echo "$usage" >&2 && exit 2 ;;
         esac
     done
-    trap finish EXIT
-    trap 'exit 130' INT TERM
     build
     local brokers round
     for brokers in 1 8 64; do
@@ -74,6 +75,7 @@ main() {
         [ ! -t 2 ] || echo "round $round of $rounds" >&2
         run_all
     done
+    [ -e "$work/lines" ] || { echo "bench: no mode matches $only" >&2 && exit 2; }
     medians >"$work/results.tsv"
     table <"$work/results.tsv"
     if [[ $only == . ]]; then
@@ -118,6 +120,7 @@ build() {
 start_server() {
     local name=$1
     shift
+    : >"$work/server-$name"
     "$work/server" "$@" >"$work/server-$name" &
     started+=($!)
     for _ in $(seq 100); do
@@ -154,12 +157,13 @@ run() {
     *) arguments+=(--details) ;;
     esac
     [[ " ${arguments[*]} " == *' --size '* ]] || arguments+=(--size 1024)
-    # Names and units go; the values stay. What the peer fails with is in the table.
+    # Messages that the peer fails with are in the table; without a line it has not run.
     if ! "$work/$program" --namesrv "${server[$brokers]}" --count "$count" "${arguments[@]}" >"$work/line" &&
-        [ "$who" != peer ]; then
+        { [ "$who" != peer ] || [ ! -s "$work/line" ]; }; then
         failed=yes
         echo "bench: $who in mode $mode failed: $(cat "$work/line")" >&2
     fi
+    # Names and units go; the values stay.
     sed -E "s/[a-z0-9]+=//g; s,(us/msg|us|/msg|KiB|/s|s)( |\$), \\2,g; s/^/$mode $who /" "$work/line" >>"$work/lines"
 }
 
