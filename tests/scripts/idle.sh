@@ -60,7 +60,7 @@ watch() {
     started+=("$program")
     exec 3>"$work/$runtime.in"
     echo one >&3
-    wait_for "$work/$runtime.out" SEND_OK
+    wait_for "$work/$runtime.out" SEND_OK || return 1
     strace -f -ttt -o "$work/$runtime.trace" -p "$program" 2>"$work/strace.log" &
     tracer=$!
     # Attaching interrupts what every thread waits in; that is over by then.
@@ -70,10 +70,10 @@ watch() {
     kill -INT "$tracer"
     wait "$tracer" || true
     exec 3>&-
-    wait "$program"
+    wait "$program" || { echo "idle: $runtime failed:" >&2; cat "$work/$runtime.out" >&2; return 1; }
+    [ -s "$work/$runtime.trace" ] || { echo "idle: nothing was traced:" >&2; cat "$work/strace.log" >&2; return 1; }
     # A call that began before and ends by detaching is none of these.
     calls=$(awk -v from="$from" '$2 >= from && !/detached|resumed/' "$work/$runtime.trace")
-    [ -s "$work/$runtime.trace" ] || { echo "idle: nothing was traced:" >&2; cat "$work/strace.log" >&2; return 1; }
     printf '%-10s %s\n' "$runtime" "$(grep -c . <<<"$calls" || true)"
     if [ -n "$calls" ]; then
         head -n 20 <<<"$calls" >&2
