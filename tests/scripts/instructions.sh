@@ -54,21 +54,26 @@ measure() {
 
 # row NAME ITEM [BESIDE]
 row() {
-    local count
+    local count beside=0
     count=$(each "$2")
     if [[ -n ${3:-} ]]; then
-        count=$((count - $(each "$3")))
+        beside=$(each "$3")
     fi
-    printf '%s\t%s\n' "$count" "$1"
+    printf '%s\t%s\n' $((count - beside)) "$1"
 }
 
 each() {
-    echo $((($(run "$1" 3000) - $(run "$1" 1000)) / 2000))
+    local many few
+    many=$(run "$1" 3000) && few=$(run "$1" 1000) && echo $(((many - few) / 2000))
 }
 
 run() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$TARGET/release/instructions" "$1" "$2" 2>&1 |
-        awk '/Collected/ { print $4 }'
+    local said
+    said=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$TARGET/release/instructions" "$1" "$2" 2>&1) || {
+        printf 'instructions: %s fails:\n%s\n' "$1" "$said" >&2
+        return 1
+    }
+    awk '/Collected/ { print $4 }' <<<"$said"
 }
 
 compare() {
@@ -77,12 +82,18 @@ compare() {
         NR == FNR { before[$2] = $1; next }
         {
             if (!($2 in before)) { printf "%8d        new  %s\n", $1, $2; failed = 1; next }
+            measured[$2]
             change = 100 * ($1 - before[$2]) / before[$2]
             verdict = change > tolerance ? "  DEARER" : change < -tolerance ? "  cheaper: write the table anew" : ""
             printf "%8d %+8.1f %%  %s%s\n", $1, change, $2, verdict
             if (verdict != "") failed = 1
         }
-        END { exit failed }
+        END {
+            for (what in before) {
+                if (!(what in measured)) { printf "%8s       gone  %s\n", "", what; failed = 1 }
+            }
+            exit failed
+        }
     ' "$1" "$2"
 }
 
