@@ -17,6 +17,7 @@ main() {
     without rocketmq-async-std 'tokio.*'
     without rocketmq-blocking 'tokio.*|async-.*|futures.*'
 
+    local package folder
     for package in rocketmq-proto rocketmq-engine rocketmq-tokio rocketmq-async-std rocketmq-blocking; do
         without_c_build "$package"
     done
@@ -42,7 +43,6 @@ at_most() {
 # without PACKAGE PATTERN: no dependency's whole name matches the extended regular expression.
 without() {
     local list
-    exists "$1" || return 0
     list=$(crates normal "$1")
     list=$(grep -vE "^$1 " <<<"$list" | grep -E "^($2) " || true)
     if [ -n "$list" ]; then
@@ -53,7 +53,6 @@ without() {
 # The default features stay pure Rust. The -sys crates that are let through hold declarations only.
 without_c_build() {
     local list
-    exists "$1" || return 0
     list=$(crates normal,build "$1")
     list=$(grep -E '^(cc|cmake|pkg-config|bindgen|[^ ]*-sys) ' <<<"$list" |
         grep -vE '^(linux-raw-sys|windows-sys) ' || true)
@@ -70,15 +69,10 @@ denies_io() {
 
 # crates EDGES PACKAGE...: one "name version" a line.
 crates() {
-    local edges=$1 package
+    local edges=$1
     shift
-    for package in "$@"; do
-        cargo tree --locked -e "$edges" --prefix none --format '{p}' -p "$package"
-    done | awk 'NF { print $1, $2 }' | sort -u
-}
-
-exists() {
-    grep -qxE "name = \"$1\"" ./*/Cargo.toml
+    cargo tree --locked -e "$edges" --prefix none --format '{p}' "${@/#/--package=}" |
+        awk 'NF { print $1, $2 }' | sort -u
 }
 
 # refuse WHY [LIST]
