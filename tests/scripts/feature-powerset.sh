@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 failed=()
 
 main() {
-    local manifest package features
+    local manifest package features checked=0
     for manifest in */Cargo.toml; do
         package=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$manifest" | head -n 1)
         if [ $# -gt 0 ] && [[ " $* " != *" $package "* ]]; then
@@ -16,7 +16,12 @@ main() {
         fi
         mapfile -t features < <(features_of "$manifest")
         check_sets "$package" "${features[@]}"
+        checked=$((checked + 1))
     done
+    if [ $# -gt 0 ] && [ $# -ne $checked ]; then
+        echo "feature-powerset: only $checked of $* are packages" >&2
+        exit 1
+    fi
     if [ ${#failed[@]} -gt 0 ]; then
         printf 'feature-powerset: does not hold: %s\n' "${failed[@]}" >&2
         exit 1
