@@ -10,7 +10,7 @@ main() {
     must_not_occur 'a folder outside of the checkout' '\.\./shared'
     must_not_occur 'a path of one machine' '(^|[^[:alnum:]_.$}>-])/(root|home|Users|work|mnt)/'
     must_not_occur 'a package registry' '(registry|sparse|git)\+https?:|index\.crates\.io|static\.crates\.io|crates\.io-index|^\[(source|registries)[.\]]'
-    lock_names_crates_io_only
+    locks_name_crates_io_only
     links_lead_somewhere
     [ -z "$failed" ]
     echo "stands alone"
@@ -25,11 +25,12 @@ must_not_occur() {
     fi
 }
 
-lock_names_crates_io_only() {
+locks_name_crates_io_only() {
     local found
-    found=$(grep -nE '^source = ' Cargo.lock | grep -vF '"registry+https://github.com/rust-lang/crates.io-index"' || true)
+    found=$(files | grep -zE '^(.*/)?Cargo\.lock$' | xargs -0 grep -nE '^source = ' /dev/null |
+        grep -vF '"registry+https://github.com/rust-lang/crates.io-index"' || true)
     if [ -n "$found" ]; then
-        refuse "Cargo.lock names a source that is not crates.io:" "$found"
+        refuse "a source that is not crates.io is named in:" "$found"
     fi
 }
 
@@ -50,7 +51,7 @@ files() {
     if git rev-parse --git-dir >/dev/null 2>&1; then
         git ls-files -z
     else
-        find . -type f -not -path './target/*' -printf '%P\0'
+        find . -type f -not -path '*/target/*' -printf '%P\0'
     fi
 }
 
