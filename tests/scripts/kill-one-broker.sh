@@ -65,12 +65,11 @@ write_input() {
 # A broker creates a topic with the first message that it gets for it, and the name server may hear of
 # that half a minute later. Until it knows both, there would be nowhere else to go.
 create_topic_on_both() {
-    local brokers
-    send_some >/dev/null
+    # The first by the route of the topic that stands in for new ones, the others by the topic's own.
+    send_some
     for _ in $(seq 60); do
-        # By the topic's own route now, not by that of the topic that stands in for new ones.
-        brokers=$(send_some | grep -o '"broker":"[^"]*"' | sort -u | wc -l)
-        if [ "$brokers" = 2 ]; then
+        send_some
+        if [ "$(grep -o '"broker":"[^"]*"' "$work/some" | sort -u | wc -l)" = 2 ]; then
             return
         fi
         sleep 1
@@ -80,7 +79,11 @@ create_topic_on_both() {
 }
 
 send_some() {
-    seq 32 | "$programs/produce" --namesrv "$namesrv" --topic "$topic" 2>/dev/null
+    if ! seq 32 | "$programs/produce" --namesrv "$namesrv" --topic "$topic" >"$work/some" 2>"$work/summary"; then
+        cat "$work/some" "$work/summary"
+        echo "the topic cannot be created"
+        exit 1
+    fi
 }
 
 watch_and_kill() {
