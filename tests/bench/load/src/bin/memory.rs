@@ -39,12 +39,12 @@ struct Arguments {
 enum What {
     /// Bytes for each message that is written and waits for its answer.
     InFlight {
-        #[arg(long, default_value_t = 60_000)]
-        count: usize,
+        #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(2..))]
+        count: u32,
     },
     /// Bytes after a tenth of the messages, and after all.
     Soak {
-        #[arg(long, default_value_t = 10_000_000)]
+        #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
         count: u64,
     },
 }
@@ -69,10 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn in_flight(
     producer: &Producer,
-    count: usize,
+    count: u32,
     message: impl Fn() -> Message,
 ) -> Result<(), Box<dyn Error>> {
-    let mut deliveries = Vec::with_capacity(count);
+    let mut deliveries = Vec::with_capacity(count as usize);
     // The first warms up what stays.
     deliveries.push(producer.enqueue(message()).await?);
     settle().await;
@@ -82,7 +82,7 @@ async fn in_flight(
     }
     settle().await;
     let after = Held::now();
-    let each = |bytes: f64| bytes / (count - 1) as f64;
+    let each = |bytes: f64| bytes / f64::from(count - 1);
     println!(
         "in-flight n={count} allocated={:.0}B/msg resident={:.0}B/msg",
         each((after.allocated - before.allocated) as f64),
