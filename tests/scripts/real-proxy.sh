@@ -8,6 +8,7 @@
 # Without microsocks it says so, and the command runs without a proxy.
 set -euo pipefail
 readonly tries=20
+proxy=
 
 main() {
     if [ $# -eq 0 ]; then
@@ -18,8 +19,8 @@ main() {
         echo "real-proxy: microsocks is not installed (apt-get install microsocks): no proxy" >&2
         exec "$@"
     fi
-    start
     trap stop EXIT
+    start
     export ROCKETMQ_SOCKS="127.0.0.1:$port" ROCKETMQ_SOCKS_USER=$user ROCKETMQ_SOCKS_PASSWORD=$password
     "$@"
 }
@@ -57,8 +58,10 @@ listens() {
 }
 
 stop() {
-    kill "$proxy" 2>/dev/null || true
-    wait "$proxy" 2>/dev/null || true
+    if [ -n "$proxy" ]; then
+        kill "$proxy" 2>/dev/null || true
+        wait "$proxy" 2>/dev/null || true
+    fi
 }
 
 main "$@"
