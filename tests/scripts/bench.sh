@@ -18,8 +18,8 @@ cd "$(dirname "$0")/../bench"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # mode | brokers | count | who | arguments
-# The floor sends four times as many, which takes it no longer, and the peer a fifth. 65 000 under way
-# are more than the peer admits.
+# The floor sends four times as many, so that it takes long enough to be measured, and the peer a fifth.
+# 65 000 under way are more than the peer admits.
 MODES='
 one             | 1  | 40000   | floor tokio async-std smol threads peer | --mode sync --width 1
 tasks-16        | 1  | 200000  | floor tokio async-std smol threads peer | --mode sync --width 16
