@@ -145,7 +145,7 @@ impl Handle {
     }
 
     fn submit(&self, now: Now, operation: Operation, may_wait: bool) -> Result<Ticket, SendError> {
-        let (slot, producer) = (Slot::new(), self.producer());
+        let (slot, producer) = (Slot::admitted(), self.producer());
         let accepted = self.with(|state| {
             let accepted = if may_wait {
                 state.engine.submit(now, producer, operation)
@@ -153,8 +153,8 @@ impl Handle {
                 state.engine.try_submit(now, producer, operation)
             };
             let accepted = accepted.map_err(Box::new)?;
-            if accepted.admitted {
-                slot.admit();
+            if !accepted.admitted {
+                slot.queue();
             }
             state.keep_slot(accepted.op, slot.clone());
             Ok::<_, Box<Rejected>>(accepted)
@@ -162,7 +162,8 @@ impl Handle {
         // What was refused is dropped here, where no lock is held: its drop may run the
         // application's code.
         let accepted = accepted.map_err(|rejected| rejected.error)?;
-        Ok(Ticket::new(Hub::clone(self), accepted.op, slot))
+        let queued = (!accepted.admitted).then(|| Hub::clone(self));
+        Ok(Ticket::new(queued, accepted.op, slot))
     }
 }
 

@@ -55,7 +55,7 @@ impl CheckBacks {
         now: Now,
         waker: &Waker,
     ) -> Poll<Option<(CheckJob, Result<StoredMessage, Decision>)>> {
-        let slot = Slot::new();
+        let slot = Slot::admitted();
         let taken = self.hub.with(|state| {
             if state.has_no_more_checks(self.producer) {
                 return Poll::Ready(None);
@@ -64,7 +64,6 @@ impl CheckBacks {
                 state.wait_for_check(waker);
                 return Poll::Pending;
             };
-            slot.admit();
             state.keep_slot(check.op, slot.clone());
             Poll::Ready(Some(check))
         });
@@ -73,7 +72,7 @@ impl CheckBacks {
             let job = CheckJob {
                 hub: self.hub.clone(),
                 op: check.op,
-                over: Ticket::new(self.hub.clone(), check.op, slot),
+                over: Ticket::new(None, check.op, slot),
             };
             Some((job, check.into_message()))
         })

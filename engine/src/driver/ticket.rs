@@ -17,7 +17,8 @@ use crate::io::{OpId, Outcome};
 /// deadline (DESIGN 6, cancellation).
 #[derive(Debug)]
 pub struct Ticket {
-    hub: Hub,
+    /// Where it is withdrawn, if it has to wait for a permit.
+    queued: Option<Hub>,
     op: OpId,
     slot: Arc<Slot>,
 }
@@ -40,8 +41,9 @@ enum SlotState {
 }
 
 impl Ticket {
-    pub(super) fn new(hub: Hub, op: OpId, slot: Arc<Slot>) -> Self {
-        Self { hub, op, slot }
+    /// The ticket of an operation that has its permit, unless it is `queued`.
+    pub(super) fn new(queued: Option<Hub>, op: OpId, slot: Arc<Slot>) -> Self {
+        Self { queued, op, slot }
     }
 
     /// Whether the operation has its permit; otherwise `waker` is called when it has.
@@ -93,16 +95,23 @@ impl Future for Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let Some(hub) = &self.queued else { return };
         let queued = matches!(*self.slot.lock(), SlotState::Queued(_));
         if queued {
-            self.hub.abandon(self.op);
+            hub.abandon(self.op);
         }
     }
 }
 
 impl Slot {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(SlotState::Queued(None))))
+    /// For an operation that has its permit, as most have at once.
+    pub(super) fn admitted() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(SlotState::Admitted(None))))
+    }
+
+    /// The operation has to wait for a permit. Said before anybody waits here.
+    pub(super) fn queue(&self) {
+        *self.lock() = SlotState::Queued(None);
     }
 
     pub(super) fn admit(&self) {
