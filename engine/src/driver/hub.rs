@@ -201,6 +201,9 @@ impl Hub {
     /// Runs the application's code and brings back its answers. An answer may lead to the next
     /// question: a loop, since there may be as many as there are sends.
     fn ask(&self, asks: Vec<(OpId, Ask)>) {
+        if asks.is_empty() {
+            return;
+        }
         let mut asks = VecDeque::from(asks);
         while let Some((op, ask)) = asks.pop_front() {
             let answer = guarded(|| answer(&ask)).unwrap_or(Answer::Panicked);

@@ -73,15 +73,22 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 pub(super) struct After {
     /// The usual one, kept apart so that a send allocates nothing here.
-    pub(super) waker: Option<Waker>,
-    pub(super) wakers: Vec<Waker>,
-    pub(super) admitted: Vec<Arc<Slot>>,
-    pub(super) completed: Vec<Completed>,
-    pub(super) closed: Vec<Outbox>,
+    waker: Option<Waker>,
+    admitted: Vec<Arc<Slot>>,
+    completed: Vec<Completed>,
+    /// Kept apart so that most sends need not even look.
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What most sends leave nothing of.
+#[derive(Debug, Default)]
+struct Seldom {
+    wakers: Vec<Waker>,
+    closed: Vec<Outbox>,
     /// Settings of producers that are gone.
-    pub(super) parted: Vec<Arc<Config>>,
-    pub(super) asks: Vec<(OpId, Ask)>,
-    pub(super) hooks: Vec<HookCall>,
+    parted: Vec<Arc<Config>>,
+    asks: Vec<(OpId, Ask)>,
+    hooks: Vec<HookCall>,
     /// Where their panics are counted, when there are hooks.
     hook_panics: Option<Arc<AtomicU64>>,
 }
@@ -117,49 +124,66 @@ impl After {
     /// application's code, each piece of it on its own, so that a panic in one harms no other.
     /// Returns the questions that are left. What remains are empty lists, to be filled again.
     pub(super) fn call(&mut self) -> Vec<(OpId, Ask)> {
-        for slot in self.admitted.drain(..) {
-            slot.admit();
+        if !self.admitted.is_empty() {
+            self.admitted.drain(..).for_each(|slot| slot.admit());
         }
         for Completed { slot, outcome, .. } in &mut self.completed {
             if let (Some(slot), Some(outcome)) = (slot.take(), outcome.take()) {
                 slot.complete(outcome);
             }
         }
-        for waker in self.waker.take().into_iter().chain(self.wakers.drain(..)) {
+        if let Some(waker) = self.waker.take() {
             ring(waker);
         }
-        for outbox in &mut self.closed {
-            if let Some(writer) = outbox.writer.take() {
-                ring(writer);
-            }
-        }
-        for Completed { spent, .. } in self.completed.drain(..) {
+        let seldom = self.seldom.take().map(|mut seldom| {
+            seldom.ring();
+            seldom
+        });
+        while let Some(Completed { spent, .. }) = self.completed.pop() {
             if let Some(spent) = spent {
                 discard(spent);
             }
         }
-        for outbox in self.closed.drain(..) {
-            discard(outbox);
-        }
-        for config in self.parted.drain(..) {
-            discard(config);
-        }
-        if let Some(panics) = self.hook_panics.take() {
-            for call in self.hooks.drain(..) {
-                panics.fetch_add(call.run(), Ordering::Relaxed);
-            }
-        }
-        std::mem::take(&mut self.asks)
+        seldom.map_or_else(Vec::new, |seldom| seldom.call())
     }
 
     /// For lists that are kept: a burst leaves no more room behind than usual times need.
     pub(super) fn shrink(&mut self) {
         self.admitted.shrink_to(KEPT);
         self.completed.shrink_to(KEPT);
-        self.closed.shrink_to(KEPT);
-        self.hooks.shrink_to(KEPT);
-        self.parted.shrink_to(KEPT);
-        self.wakers.shrink_to(KEPT);
+    }
+
+    fn wake(&mut self, waker: Waker) {
+        match self.waker {
+            None => self.waker = Some(waker),
+            Some(_) => self.seldom().wakers.push(waker),
+        }
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+}
+
+impl Seldom {
+    fn ring(&mut self) {
+        self.wakers.drain(..).for_each(ring);
+        for outbox in &mut self.closed {
+            if let Some(writer) = outbox.writer.take() {
+                ring(writer);
+            }
+        }
+    }
+
+    fn call(self) -> Vec<(OpId, Ask)> {
+        self.closed.into_iter().for_each(discard);
+        self.parted.into_iter().for_each(discard);
+        if let Some(panics) = self.hook_panics {
+            for call in self.hooks {
+                panics.fetch_add(call.run(), Ordering::Relaxed);
+            }
+        }
+        self.asks
     }
 }
 
@@ -187,12 +211,13 @@ impl State {
                 Output::Admitted { op } => {
                     after.admitted.extend(self.slot(op).cloned());
                 }
-                Output::Ask { op, ask } => after.asks.push((op, ask)),
+                Output::Ask { op, ask } => after.seldom().asks.push((op, ask)),
                 Output::Hook(call) => {
-                    after.hooks.push(call);
-                    after.hook_panics = Some(self.hook_panics.clone());
+                    let seldom = after.seldom();
+                    seldom.hooks.push(call);
+                    seldom.hook_panics = Some(self.hook_panics.clone());
                 }
-                Output::CheckBack => after.wakers.append(&mut self.checkers),
+                Output::CheckBack => after.seldom().wakers.append(&mut self.checkers),
                 Output::Complete { op, outcome, spent } => {
                     let slot = self.take_slot(op);
                     after.completed.push(Completed {
@@ -216,9 +241,11 @@ impl State {
                     });
                 }
                 Output::Disconnect { conn, .. } => {
-                    after.closed.extend(self.take_outbox(conn));
+                    after.seldom().closed.extend(self.take_outbox(conn));
                 }
-                Output::Event(event) => self.watchers.publish(&event, &mut after.wakers),
+                Output::Event(event) => {
+                    self.watchers.publish(&event, &mut after.seldom().wakers);
+                }
                 Output::Transmit { conn, frame } => {
                     let Some(outbox) = self.outbox(conn) else {
                         continue;
@@ -228,20 +255,23 @@ impl State {
                         continue;
                     }
                     if let Some(writer) = outbox.writer.take() {
-                        match &after.waker {
-                            None => after.waker = Some(writer),
-                            Some(_) => after.wakers.push(writer),
-                        }
+                        after.wake(writer);
                     }
                 }
             }
         }
-        after.parted.extend(self.engine.take_parted());
-        if self.engine.is_closed() {
-            self.watchers.close(&mut after.wakers);
+        let parted = self.engine.take_parted();
+        if !parted.is_empty() {
+            after.seldom().parted.extend(parted);
         }
-        if self.is_supervisor_wanted() {
-            after.wakers.extend(self.supervisor.take());
+        let closed = self.engine.is_closed();
+        if closed {
+            self.watchers.close(&mut after.seldom().wakers);
+        }
+        if closed || !self.dials.is_empty() || self.is_supervisor_late() {
+            if let Some(supervisor) = self.supervisor.take() {
+                after.wake(supervisor);
+            }
         }
     }
 
@@ -251,13 +281,12 @@ impl State {
         stats
     }
 
-    /// Whether the sleeping supervisor has something to do before its alarm.
-    fn is_supervisor_wanted(&self) -> bool {
-        let sooner = match (self.engine.next_deadline(), self.alarm) {
+    /// Whether something is due before the sleeping supervisor's alarm.
+    fn is_supervisor_late(&self) -> bool {
+        match (self.engine.next_deadline(), self.alarm) {
             (Some(next), Some(alarm)) => next < alarm,
             (next, _) => next.is_some(),
-        };
-        sooner || !self.dials.is_empty() || self.engine.is_closed()
+        }
     }
 
     pub(super) fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
@@ -326,8 +355,9 @@ impl State {
                 spent: None,
             });
         }
-        after.wakers.append(&mut self.checkers);
-        after
+        let seldom = after.seldom();
+        seldom.wakers.append(&mut self.checkers);
+        seldom
             .closed
             .extend(self.outboxes.iter_mut().filter_map(Option::take));
         after
