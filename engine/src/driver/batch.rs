@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
 use super::state::Progress;
-use crate::io::Frame;
+use crate::io::{Frame, FrameSeq};
 
 /// Frames to write, in order.
 #[derive(Debug)]
@@ -24,12 +24,14 @@ impl<'a> Batch<'a> {
             .flat_map(|frame| [(frame.seq, &frame.head), (frame.seq, &frame.body)])
             .filter(|(_, part)| !part.is_empty());
         let mut used = 0;
+        let mut last = FrameSeq::default();
         for (slice, (seq, part)) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part);
             used += 1;
-            // From here on until the write is over, nobody may call this frame unwritten.
-            self.progress.offered.fetch_max(seq.0, Ordering::Release);
+            last = last.max(seq);
         }
+        // From here on until the write is over, nobody may call these frames unwritten.
+        self.progress.offered.fetch_max(last.0, Ordering::Release);
         used
     }
 }

@@ -207,24 +207,24 @@ impl ConnTx {
     /// So many bytes of the batch were written, from its front.
     pub fn wrote(&mut self, now: Now, mut bytes: usize) {
         let mut report = false;
+        let mut written = FrameSeq::default();
         while let Some(frame) = self.frames.front_mut() {
-            let of_head = bytes.min(frame.head.len());
-            frame.head.advance(of_head);
-            let of_body = (bytes - of_head).min(frame.body.len());
-            frame.body.advance(of_body);
-            bytes -= of_head + of_body;
-            if !frame.is_empty() {
+            let Some(rest) = bytes.checked_sub(frame.len()) else {
+                let of_head = bytes.min(frame.head.len());
+                frame.head.advance(of_head);
+                frame.body.advance(bytes - of_head);
                 break;
-            }
+            };
+            bytes = rest;
             report |= frame.report;
-            self.progress
-                .written
-                .fetch_max(frame.seq.0, Ordering::Release);
+            written = written.max(frame.seq);
             self.frames.pop_front();
         }
+        self.progress
+            .written
+            .fetch_max(written.0, Ordering::Release);
         self.progress.offered.store(0, Ordering::Release);
         if report {
-            let (written, _) = self.progress.seen();
             self.hub.input(now, Input::Flushed(self.conn, written));
         }
     }
