@@ -15,6 +15,11 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// How many slices it takes at most to write all of it at once.
+    pub fn parts(&self) -> usize {
+        2 * self.frames.len()
+    }
+
     /// Fills `slices` with the next bytes to write, for one vectored write; returns how many of
     /// them are in use, at least one.
     pub fn slices(&self, slices: &mut [IoSlice<'a>]) -> usize {

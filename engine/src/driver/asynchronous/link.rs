@@ -8,11 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
-use crate::driver::{ConnRx, ConnTx, DialJob};
+use crate::driver::{Batch, ConnRx, ConnTx, DialJob};
 use crate::io::Now;
 
-/// Slices of one vectored write.
-const SLICES: usize = 64;
+/// Slices of one vectored write: few for a frame or two, since making room for many takes its time,
+/// and many where frames have piled up, since a system call does.
+const FEW: usize = 16;
+const MANY: usize = 512;
 /// Reads and writes before other tasks get their turn.
 const TURNS: usize = 32;
 
@@ -95,25 +97,25 @@ impl<S: Socket> Link<S> {
         let Some(batch) = ready!(tx.poll_batch(cx.waker())) else {
             return Poll::Ready(Step::Over);
         };
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let used = batch.slices(&mut slices);
-        loop {
-            let Poll::Ready(result) = self.socket.poll_write(cx, &slices[..used]) else {
+        let result = if batch.parts() <= FEW {
+            write::<FEW>(&mut self.socket, cx, &batch)
+        } else {
+            write::<MANY>(&mut self.socket, cx, &batch)
+        };
+        match result {
+            Poll::Pending => {
                 tx.took_nothing();
-                return Poll::Pending;
-            };
-            match result {
-                Err(error) if is_passing(&error) => {}
-                Ok(written) => {
-                    tx.wrote(Now::system(), written);
-                    return Poll::Ready(Step::Done);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(written)) => {
+                tx.wrote(Now::system(), written);
+                Poll::Ready(Step::Done)
+            }
+            Poll::Ready(Err(error)) => {
+                if let Some(tx) = self.tx.take() {
+                    tx.failed(Now::system(), &error);
                 }
-                Err(error) => {
-                    if let Some(tx) = self.tx.take() {
-                        tx.failed(Now::system(), &error);
-                    }
-                    return Poll::Ready(Step::Over);
-                }
+                Poll::Ready(Step::Over)
             }
         }
     }
@@ -142,6 +144,22 @@ impl<S: Socket> Link<S> {
                     return Poll::Ready(Step::Over);
                 }
             }
+        }
+    }
+}
+
+/// One write of at most so many slices.
+fn write<const SLICES: usize>(
+    socket: &mut impl Socket,
+    cx: &mut Context<'_>,
+    batch: &Batch<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let used = batch.slices(&mut slices);
+    loop {
+        match ready!(socket.poll_write(cx, &slices[..used])) {
+            Err(error) if is_passing(&error) => {}
+            result => return Poll::Ready(result),
         }
     }
 }
