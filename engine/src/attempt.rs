@@ -125,10 +125,8 @@ impl Engine {
             Ok(receipt)
                 if status != SendStatus::SendOk && config.retry_other_broker_when_not_stored =>
             {
-                send.fallback = Some(Box::new(Fallback {
-                    attempt: attempt.clone(),
-                    receipt,
-                }));
+                let attempt = attempt.clone();
+                send.past_mut().fallback = Some(Fallback { attempt, receipt });
                 self.attempt_failed(now, id, AttemptFailure::NotStoredOk(status));
             }
             Ok(receipt) => {
@@ -157,7 +155,7 @@ impl Engine {
         };
         let suspect = is_route_suspect(&failure);
         if let Some(attempt) = &send.attempt {
-            send.failures.push(AttemptReport {
+            let report = AttemptReport {
                 broker: attempt.broker.clone(),
                 mapped: attempt
                     .address
@@ -166,7 +164,8 @@ impl Engine {
                 address: attempt.address.clone(),
                 elapsed: now.mono.saturating_duration_since(attempt.began),
                 cause: failure,
-            });
+            };
+            send.past_mut().failures.push(report);
         }
         if suspect {
             let topic = self
@@ -196,11 +195,11 @@ impl Engine {
         let elapsed = now.mono.saturating_duration_since(op.since);
         let timed_out = op.deadline.is_some_and(|deadline| deadline <= now.mono);
         let Some(send) = op.as_send_mut() else { return };
-        if let Some(fallback) = send.fallback.take() {
+        if let Some(fallback) = send.take_fallback() {
             return self.confirmed_by(now, id, fallback.attempt, fallback.receipt);
         }
         let certainty = send.certainty();
-        let failures = std::mem::take(&mut send.failures);
+        let failures = send.take_failures();
         let topic = self.config.own_topic(&send.prepared.topic);
         let error = SendError::after_attempts(&topic, elapsed, timed_out, certainty, failures);
         self.finish(now, id, Outcome::Failed(error));

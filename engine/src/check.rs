@@ -143,7 +143,7 @@ impl Engine {
                 Waiter::Earlier(op) => {
                     let send = self.ops.get(*op).and_then(Op::as_send);
                     send.is_some_and(|send| {
-                        let mut earlier = send.earlier.iter();
+                        let mut earlier = send.earlier().iter();
                         earlier.any(|e| (e.conn, e.opaque) == (request.conn, *opaque))
                     })
                 }

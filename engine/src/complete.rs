@@ -97,7 +97,7 @@ impl Engine {
         if let Some(correlation) = send.prepared.correlation {
             self.requests.forget(correlation, id);
         }
-        let earlier = send.earlier.iter().map(|e| (e.conn, e.opaque));
+        let earlier = send.earlier().iter().map(|e| (e.conn, e.opaque));
         let present = match send.state {
             State::InFlight { conn, opaque, .. } => Some((conn, opaque)),
             _ => None,

@@ -27,7 +27,7 @@ impl Engine {
             return;
         };
         self.pending.hand_on(conn, opaque, Waiter::Earlier(id));
-        send.earlier.push(Earlier {
+        send.past_mut().earlier.push(Earlier {
             conn,
             opaque,
             attempt,
@@ -68,7 +68,7 @@ impl Engine {
         if receipt.status != SendStatus::SendOk && wants_better {
             if let Some(send) = op.as_send_mut() {
                 let fallback = Fallback { attempt, receipt };
-                send.fallback.get_or_insert_with(|| Box::new(fallback));
+                send.past_mut().fallback.get_or_insert(fallback);
             }
             return;
         }
@@ -101,7 +101,9 @@ impl Engine {
     /// The connection of an earlier try is over.
     pub(crate) fn earlier_lost(&mut self, id: OpId, conn: ConnId) {
         if let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) {
-            send.earlier.retain(|earlier| earlier.conn != conn);
+            send.past_mut()
+                .earlier
+                .retain(|earlier| earlier.conn != conn);
         }
     }
 
@@ -128,7 +130,7 @@ impl Engine {
     pub(crate) fn take_earlier(&mut self, id: OpId, conn: ConnId, opaque: i32) -> Option<Attempt> {
         let send = self.ops.get_mut(id)?.as_send_mut()?;
         let is_it = |earlier: &Earlier| (earlier.conn, earlier.opaque) == (conn, opaque);
-        let at = send.earlier.iter().position(is_it)?;
-        Some(send.earlier.remove(at).attempt)
+        let at = send.earlier().iter().position(is_it)?;
+        Some(send.past_mut().earlier.remove(at).attempt)
     }
 }

@@ -70,20 +70,27 @@ pub(crate) struct Send {
     pub(crate) tries: u32,
     /// The try that is under way, or was last.
     pub(crate) attempt: Option<Attempt>,
-    /// The queue that its closure, or chance, chose: asked once, used for all tries (PROTOCOL F.3).
-    pub(crate) chosen: Option<usize>,
     /// Whether GO_AWAY was answered once already in this try (E.13).
     pub(crate) gone_away: bool,
     /// Whether a broker said once already that the queue is held by another (C.7).
     pub(crate) moved: bool,
+    /// What its tries and questions left behind; most sends have none of it.
+    past: Option<Box<Past>>,
+    /// What it is for, when it is a send of the engine's own making: it has no caller, holds no
+    /// permit and belongs to no flush.
+    pub(crate) carrier: Option<Box<Carrier>>,
+}
+
+/// What is remembered of a send that does not get through at once.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// The queue that its closure, or chance, chose: asked once, used for all tries (PROTOCOL F.3).
+    pub(crate) chosen: Option<usize>,
     pub(crate) failures: Vec<AttemptReport>,
     /// Tries that were given up and may yet be answered.
     pub(crate) earlier: Vec<Earlier>,
     /// A success that asked for another broker, returned if nothing better comes (E.10).
-    pub(crate) fallback: Option<Box<Fallback>>,
-    /// What it is for, when it is a send of the engine's own making: it has no caller, holds no
-    /// permit and belongs to no flush.
-    pub(crate) carrier: Option<Box<Carrier>>,
+    pub(crate) fallback: Option<Fallback>,
 }
 
 /// What a send of the engine's own making carries.
@@ -195,13 +202,36 @@ impl Send {
             epoch,
             tries: 0,
             attempt: None,
-            chosen: None,
             gone_away: false,
             moved: false,
-            failures: Vec::new(),
-            earlier: Vec::new(),
-            fallback: None,
+            past: None,
             carrier: None,
         }
+    }
+
+    /// Its past, to remember more.
+    pub(crate) fn past_mut(&mut self) -> &mut Past {
+        self.past.get_or_insert_default()
+    }
+
+    pub(crate) fn take_failures(&mut self) -> Vec<AttemptReport> {
+        let past = self.past.as_mut();
+        past.map_or_else(Vec::new, |past| std::mem::take(&mut past.failures))
+    }
+
+    pub(crate) fn take_fallback(&mut self) -> Option<Fallback> {
+        self.past.as_mut()?.fallback.take()
+    }
+
+    pub(crate) fn chosen(&self) -> Option<usize> {
+        self.past.as_ref()?.chosen
+    }
+
+    pub(crate) fn failures(&self) -> &[AttemptReport] {
+        self.past.as_ref().map_or(&[], |past| &past.failures)
+    }
+
+    pub(crate) fn earlier(&self) -> &[Earlier] {
+        self.past.as_ref().map_or(&[], |past| &past.earlier)
     }
 }

@@ -237,7 +237,7 @@ impl Engine {
             ),
             _ => format!("the queue selector for topic {topic} took more than {elapsed:.1?}"),
         };
-        let failures = send.failures.clone();
+        let failures = send.failures().to_vec();
         SendError::new(SendErrorKind::Timeout, send.certainty(), what).with_attempts(failures)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) enum Target {
     /// The one at this hash, modulo the number of queues.
     Hash(i32),
     /// This one.
-    Queue(MessageQueue),
+    Queue(Box<MessageQueue>),
     /// One taken at random, once.
     Random,
     /// The one that the message's closure chooses.
@@ -336,7 +336,7 @@ fn is_timed(properties: &Properties) -> bool {
 impl Target {
     fn of(placement: &Placement, message: Option<&Message>) -> Self {
         match (placement, message) {
-            (Placement::Queue(queue), _) => Self::Queue(queue.clone()),
+            (Placement::Queue(queue), _) => Self::Queue(Box::new(queue.clone())),
             (Placement::Hash(hash), _) => Self::Hash(*hash),
             (Placement::Random, _) => Self::Random,
             (Placement::Select(_), Some(message)) => Self::Select(Box::new(message.clone())),

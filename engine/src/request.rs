@@ -107,7 +107,7 @@ impl Engine {
             now.mono.saturating_duration_since(op.since)
         );
         let error = SendError::new(SendErrorKind::NoReply, Certainty::Stored, text)
-            .with_attempts(send.failures.clone());
+            .with_attempts(send.failures().to_vec());
         self.finish(now, id, Outcome::Failed(error));
     }
 

@@ -118,15 +118,15 @@ impl Engine {
             }
             Target::Random => {
                 let count = publish.queues.len();
-                let chosen = send.chosen.filter(|index| *index < count);
+                let chosen = send.chosen().filter(|index| *index < count);
                 let index = chosen.or_else(|| select::at_random(self.rng.next(), count));
                 if let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) {
-                    send.chosen = index;
+                    send.past_mut().chosen = index;
                 }
                 index
             }
             Target::Select(message) => {
-                let chosen = send.chosen.filter(|index| *index < publish.queues.len());
+                let chosen = send.chosen().filter(|index| *index < publish.queues.len());
                 if chosen.is_none() {
                     let ask = Ask::SelectQueue {
                         queues: publish.queues.clone(),
@@ -164,7 +164,7 @@ impl Engine {
         }
         let why = match answer {
             Answer::Queue(Some(index)) => {
-                send.chosen = Some(index);
+                send.past_mut().chosen = Some(index);
                 let topic = self
                     .routes
                     .topic(&send.prepared.topic, now.mono, &mut self.rng);
@@ -195,11 +195,11 @@ impl Engine {
         let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
             return;
         };
-        if let Some(fallback) = send.fallback.take() {
+        if let Some(fallback) = send.take_fallback() {
             // The last result is kept, and is better than an error (PROTOCOL E.10).
             return self.confirmed_by(now, id, fallback.attempt, fallback.receipt);
         }
-        let failures = std::mem::take(&mut send.failures);
+        let failures = send.take_failures();
         let error = if failures.is_empty() {
             error
         } else {
@@ -231,7 +231,7 @@ impl Send {
             // Its frame was given out and may yet be written.
             State::InFlight { .. } | State::Writing { .. } => Certainty::Unknown,
             State::AwaitingReply => Certainty::Stored,
-            _ => SendError::certainty_of(&self.failures),
+            _ => SendError::certainty_of(self.failures()),
         }
     }
 }

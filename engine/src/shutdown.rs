@@ -195,7 +195,7 @@ impl Engine {
                 continue;
             }
             let certainty = send.certainty();
-            let failures = std::mem::take(&mut send.failures);
+            let failures = send.take_failures();
             let error = SendError::closed(certainty).with_attempts(failures);
             self.finish(now, id, Outcome::Failed(error));
         }

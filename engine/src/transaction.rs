@@ -292,7 +292,7 @@ impl Prepared {
     ) -> Result<Self, SendError> {
         let topic = wire_topic(config, &receipt.queue.topic)?;
         let end = EndTransaction::of(receipt, &topic, decision)?;
-        let target = Target::Queue(receipt.queue.clone());
+        let target = Target::Queue(Box::new(receipt.queue.clone()));
         let mut prepared = Self::end(topic, target, end);
         prepared.timeout = config.send_timeout;
         Ok(prepared)

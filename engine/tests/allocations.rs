@@ -62,7 +62,7 @@ fn an_answer_allocates_the_receipt_and_the_brokers_id() {
 
 /// The body is the caller's; properties, id and all that the engine keeps is counted.
 #[test]
-fn a_send_under_way_takes_no_more_than_a_kilobyte_beside_its_body() {
+fn a_send_under_way_takes_beside_its_body_what_is_written_here_and_no_more() {
     const SENDS: usize = 60_000;
     let mut bench = Bench::new(SerializeType::Json);
     let held: AllocationInfo = measure(|| {
@@ -74,7 +74,7 @@ fn a_send_under_way_takes_no_more_than_a_kilobyte_beside_its_body() {
     });
     let each = held.bytes_current / SENDS as i64;
     println!("{each} bytes for each send under way");
-    assert!(each <= 1024, "{each} bytes");
+    assert!(each <= 713, "{each} bytes");
     bench.engine.check(bench.now.mono).unwrap();
 }
 
