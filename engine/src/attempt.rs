@@ -59,14 +59,13 @@ impl Engine {
         let Some(send) = self.ops.get(id).and_then(Op::as_send) else {
             return;
         };
-        let address = send
-            .attempt
-            .as_ref()
-            .and_then(|attempt| attempt.address.as_ref());
-        let Some(address) = address else {
+        let attempt = send.attempt.as_ref();
+        let Some((attempt, address)) = attempt.and_then(|a| Some((a, a.address()?))) else {
             return self.attempt_failed(now, id, AttemptFailure::NoAddress);
         };
-        let peer_id = self.peers.at(address);
+        let known = attempt.broker.place.peer;
+        let known = known.filter(|_| attempt.vip == self.config.vip_channel);
+        let peer_id = self.peers.known_or_at(known, address);
         self.note_master(now, peer_id);
         match self.reach(now, peer_id) {
             Some(conn) => self.transmit_send(now, id, conn),
@@ -117,7 +116,7 @@ impl Engine {
             status,
             answer,
             &self.config.own_topic(&send.prepared.topic),
-            &attempt.broker,
+            &attempt.broker.name,
             send.tries,
         );
         match receipt {
@@ -156,12 +155,9 @@ impl Engine {
         let suspect = is_route_suspect(&failure);
         if let Some(attempt) = &send.attempt {
             let report = AttemptReport {
-                broker: attempt.broker.clone(),
-                mapped: attempt
-                    .address
-                    .as_ref()
-                    .and_then(|at| self.peers.mapped(at)),
-                address: attempt.address.clone(),
+                broker: attempt.broker.name.clone(),
+                mapped: attempt.address().and_then(|at| self.peers.mapped(at)),
+                address: attempt.address().cloned(),
                 elapsed: now.mono.saturating_duration_since(attempt.began),
                 cause: failure,
             };

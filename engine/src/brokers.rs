@@ -7,11 +7,19 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::fault::Item;
+use crate::publish::Broker;
+use crate::slab::{Slab, id};
 use crate::stats::{BrokerStats, Latency};
 
-#[derive(Debug, Default)]
+id! {
+    /// What is known of a broker.
+    pub(crate) BrokerId, "broker"
+}
+
+#[derive(Debug)]
 pub(crate) struct Brokers {
-    records: FxHashMap<Arc<str>, Record>,
+    records: Slab<BrokerId, Record>,
+    by_name: FxHashMap<Arc<str>, BrokerId>,
     /// Round robin over the better half (PROTOCOL F.2).
     pub(crate) turn: u32,
     /// The deadline that is armed: a record's time is over, or a probe is due.
@@ -21,8 +29,9 @@ pub(crate) struct Brokers {
 }
 
 /// A broker's numbers, and what fault tolerance remembers of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
+    name: Arc<str>,
     pub(crate) numbers: Numbers,
     pub(crate) item: Option<Item>,
 }
@@ -37,22 +46,63 @@ pub(crate) struct Numbers {
 }
 
 impl Brokers {
-    /// The record of a broker, made when it is new.
-    pub(crate) fn record(&mut self, name: &Arc<str>) -> &mut Record {
-        self.records.entry(name.clone()).or_default()
+    pub(crate) fn new() -> Self {
+        Self {
+            records: Slab::new(),
+            by_name: FxHashMap::default(),
+            turn: 0,
+            timer: None,
+            round: None,
+        }
+    }
+
+    /// The id of a broker's record, made when it is new.
+    pub(crate) fn id(&mut self, name: &Arc<str>) -> BrokerId {
+        let records = &mut self.records;
+        let make = || {
+            records.insert(Record {
+                name: name.clone(),
+                numbers: Numbers::default(),
+                item: None,
+            })
+        };
+        *self.by_name.entry(name.clone()).or_insert_with(make)
+    }
+
+    /// The record of a broker, made when it is new; `None` never.
+    pub(crate) fn record(&mut self, name: &Arc<str>) -> Option<&mut Record> {
+        let id = self.id(name);
+        self.records.get_mut(id)
+    }
+
+    /// The same, looked for where it was kept when the route was learned.
+    pub(crate) fn record_of(&mut self, broker: &Broker) -> Option<&mut Record> {
+        let place = broker.place.record;
+        match place.filter(|id| self.records.get(*id).is_some()) {
+            Some(id) => self.records.get_mut(id),
+            None => self.record(&broker.name),
+        }
+    }
+
+    pub(crate) fn item_of(&self, broker: &Broker) -> Option<&Item> {
+        match broker.place.record.and_then(|id| self.records.get(id)) {
+            Some(record) => record.item.as_ref(),
+            None => self.item(&broker.name),
+        }
     }
 
     pub(crate) fn item(&self, name: &str) -> Option<&Item> {
-        self.records.get(name)?.item.as_ref()
+        self.records.get(*self.by_name.get(name)?)?.item.as_ref()
     }
 
     pub(crate) fn item_mut(&mut self, name: &str) -> Option<&mut Item> {
-        self.records.get_mut(name)?.item.as_mut()
+        let id = *self.by_name.get(name)?;
+        self.records.get_mut(id)?.item.as_mut()
     }
 
     pub(crate) fn items(&self) -> impl Iterator<Item = (&Arc<str>, &Item)> {
         let records = self.records.iter();
-        records.filter_map(|(name, record)| Some((name, record.item.as_ref()?)))
+        records.filter_map(|(_, record)| Some((&record.name, record.item.as_ref()?)))
     }
 
     /// The names of all that have a record for fault tolerance, in a stable order.
@@ -63,18 +113,19 @@ impl Brokers {
     }
 
     pub(crate) fn forget(&mut self, name: &str) -> Option<Record> {
-        self.records.remove(name)
+        self.records.remove(self.by_name.remove(name)?)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.records.keys()
+        self.by_name.keys()
     }
 
     pub(crate) fn stats(&self) -> Vec<BrokerStats> {
         let mut all: Vec<_> = self
             .records
             .iter()
-            .map(|(name, record)| record.stats(name))
+            .filter(|(_, record)| record.is_tried())
+            .map(|(_, record)| record.stats())
             .collect();
         all.sort_unstable_by(|a, b| a.broker.cmp(&b.broker));
         all
@@ -82,11 +133,16 @@ impl Brokers {
 }
 
 impl Record {
-    fn stats(&self, name: &Arc<str>) -> BrokerStats {
+    /// Whether anything but its name is known.
+    fn is_tried(&self) -> bool {
+        self.numbers.latency.count + self.numbers.failures > 0 || self.item.is_some()
+    }
+
+    fn stats(&self) -> BrokerStats {
         let numbers = &self.numbers;
         let quantile = |share| numbers.histogram.quantile(share).min(numbers.latency.max);
         BrokerStats {
-            broker: name.clone(),
+            broker: self.name.clone(),
             latency: numbers.latency,
             p50: quantile(0.5),
             p99: quantile(0.99),
@@ -184,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_summary_estimates_the_median_and_the_slowest_hundredth() {
-        let mut brokers = Brokers::default();
-        let record = brokers.record(&"a".into());
+        let mut brokers = Brokers::new();
+        let record = brokers.record(&"a".into()).unwrap();
         for ms in 1..=1_000 {
             record.numbers.count(Duration::from_millis(ms), true, false);
         }

@@ -122,7 +122,8 @@ impl Engine {
             return None;
         }
         let prepared = &send.prepared;
-        let (topic, broker) = (self.config.own_topic(&prepared.topic), &attempt.broker);
+        let topic = self.config.own_topic(&prepared.topic);
+        let broker = &attempt.broker.name;
         SendReceipt::read(status, answer, &topic, broker, send.tries).ok()
     }
 

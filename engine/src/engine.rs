@@ -107,7 +107,7 @@ impl Engine {
             ops: Slab::new(),
             discovery: Discoverer::new(&config),
             peers: Peers::new(),
-            brokers: Brokers::default(),
+            brokers: Brokers::new(),
             routes: Routes::new(config.name_servers.clone(), &mut rng),
             pending: Pending::default(),
             requests: Requests::default(),

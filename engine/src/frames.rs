@@ -55,7 +55,7 @@ impl Engine {
             unit_mode: Some(config.unit_mode),
             max_reconsume_times: prepared.max_reconsume_times,
             batch: Some(prepared.batch),
-            broker_name: Some(Cow::Borrowed(&*attempt.broker)),
+            broker_name: Some(Cow::Borrowed(&*attempt.broker.name)),
         };
         let code = match (prepared.batch, prepared.reply) {
             (true, _) => RequestCode::SEND_BATCH_MESSAGE,

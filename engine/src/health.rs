@@ -32,10 +32,7 @@ impl Engine {
         let topic = self.routes.topics.get_mut(topic)?;
         let (peers, brokers) = (&self.peers, &mut self.brokers);
         let vip = self.config.vip_channel;
-        let is_sound = |broker: &Broker| {
-            let address = broker.send_address(vip);
-            address.is_some_and(|address| !peers.is_doubtful(address))
-        };
+        let is_sound = |broker: &Broker| peers.is_sound(broker, vip);
         let Some(settings) = &self.config.fault_tolerance else {
             return select::next_queue(publish, &mut topic.counter, avoid, is_sound);
         };
@@ -46,7 +43,7 @@ impl Engine {
             rng: &mut self.rng,
         };
         let queue = next_queue(settings.rules, publish, dice, avoid, |broker| {
-            let item = brokers.item(&broker.name);
+            let item = brokers.item_of(broker);
             Standing {
                 available: item.is_none_or(|item| item.is_available(now.mono)),
                 reachable: item.is_none_or(|item| item.reachable),
@@ -68,27 +65,30 @@ impl Engine {
         let Some(attempt) = &send.attempt else { return };
         let (again, end) = (send.tries > 1, failure.map_or(TryEnd::Ok, TryEnd::of));
         let took = now.mono.saturating_duration_since(attempt.began);
-        let name = attempt.broker.clone();
+        let broker = attempt.broker.clone();
         // A name without an address is nobody's, and could be anything that a caller made up.
-        if attempt.address.is_none() && self.brokers.item(&name).is_none() {
+        if broker.address.is_none() && self.brokers.item(&broker.name).is_none() {
             return;
         }
-        let record = self.brokers.record(&name);
-        record.numbers.count(took, end == TryEnd::Ok, again);
-        self.note(now, &name, took, end);
+        if let Some(record) = self.brokers.record_of(&broker) {
+            record.numbers.count(took, end == TryEnd::Ok, again);
+        }
+        self.note(now, &broker.name, took, end);
     }
 
     /// An answer came to a try that was given up before: its broker works after all.
     pub(crate) fn confirmed_late(&mut self, now: Now, attempt: &Attempt) {
         let took = now.mono.saturating_duration_since(attempt.began);
-        self.note(now, &attempt.broker, took, TryEnd::Ok);
+        self.note(now, &attempt.broker.name, took, TryEnd::Ok);
     }
 
     fn note(&mut self, now: Now, name: &Arc<str>, took: Duration, end: TryEnd) {
         let Some(settings) = &self.config.fault_tolerance else {
             return;
         };
-        let record = self.brokers.record(name);
+        let Some(record) = self.brokers.record(name) else {
+            return;
+        };
         let item = record.item.get_or_insert_with(|| Item::new(now.mono));
         let was_told = item.told;
         item.update(settings, now.mono, took, end);

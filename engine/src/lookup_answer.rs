@@ -11,7 +11,7 @@ use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
 use crate::io::{Endpoint, Now, OpId, Outcome, Output};
 use crate::op::{Kind, State};
-use crate::publish::Publish;
+use crate::publish::{Place, Publish};
 use crate::route::{Lookup, LookupId, Topic, TopicId};
 
 /// A topic that had a route keeps it when name servers say that they know no such topic, so many
@@ -136,7 +136,7 @@ impl Engine {
         let unchanged = topic.route.as_ref() == Some(&route);
         if !unchanged || topic.publish.is_none() {
             let name = self.config.own_topic(&topic.name);
-            let publish = Publish::from_route(&name, &route, at_most);
+            let mut publish = Publish::from_route(&name, &route, at_most);
             if topic.publish.as_deref() != Some(&publish) {
                 topic.epoch = topic.epoch.wrapping_add(1);
                 self.outputs.push_back(Output::Event(Event::RouteChanged {
@@ -144,6 +144,14 @@ impl Engine {
                     epoch: topic.epoch,
                     queues: publish.queues.len(),
                 }));
+                let (peers, brokers) = (&mut self.peers, &mut self.brokers);
+                publish.locate(|broker| {
+                    let address = broker.send_address(self.config.vip_channel);
+                    Place {
+                        record: address.map(|_| brokers.id(&broker.name)),
+                        peer: address.map(|address| peers.at(address)),
+                    }
+                });
                 topic.publish = Some(Arc::new(publish));
             }
             topic.clusters = clusters_of(&route);

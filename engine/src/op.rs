@@ -12,6 +12,7 @@ use crate::error::AttemptReport;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId, ProducerId};
 use crate::peer::PeerId;
 use crate::prepare::Prepared;
+use crate::publish::Broker;
 use crate::receipt::SendReceipt;
 use crate::route::TopicId;
 use crate::trace;
@@ -105,10 +106,17 @@ pub(crate) enum Carrier {
 /// One try.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
-    pub(crate) broker: Arc<str>,
-    pub(crate) address: Option<Endpoint>,
+    pub(crate) broker: Arc<Broker>,
+    /// Whether it goes to the broker's VIP port.
+    pub(crate) vip: bool,
     pub(crate) queue_id: i32,
     pub(crate) began: Instant,
+}
+
+impl Attempt {
+    pub(crate) fn address(&self) -> Option<&Endpoint> {
+        self.broker.send_address(self.vip)
+    }
 }
 
 /// A success that may yet be bettered, and the try that it came from.

@@ -1,6 +1,7 @@
 //! A send whose present wait is over: for room, for a route, for a connection, for an answer
 //! (DESIGN 6, deadline and timeout policy).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{AttemptTimeout, OnTimeout};
@@ -193,7 +194,7 @@ impl Engine {
         let is_lost = link
             .answered_try
             .is_some_and(|young| overtaken_by(young) > waited / 2);
-        !is_lost || !self.has_other_broker(send, &attempt.broker)
+        !is_lost || !self.has_other_broker(send, &attempt.broker.name)
     }
 
     /// Whether this send could go to another broker that is not known to be down.
@@ -201,10 +202,7 @@ impl Engine {
         let Some(publish) = self.routes.publish_of(&send.prepared.topic) else {
             return false;
         };
-        let is_up = |broker: &Broker| {
-            let address = broker.send_address(self.config.vip_channel);
-            address.is_some_and(|address| !self.peers.is_doubtful(address))
-        };
+        let is_up = |broker: &Arc<Broker>| self.peers.is_sound(broker, self.config.vip_channel);
         let mut others = publish.brokers().iter().filter(|b| &*b.name != than);
         matches!(send.prepared.target, Target::Any) && others.any(is_up)
     }

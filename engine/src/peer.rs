@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::dial::DialError;
 use crate::io::{ConnId, Endpoint, FrameSeq, OpId};
+use crate::publish::Broker;
 use crate::request::Overtaken;
 use crate::route::LookupId;
 use crate::seal::Seal;
@@ -127,6 +128,14 @@ impl Peers {
         id
     }
 
+    /// The peer that was at an address when it was last looked for, or the one that is now.
+    pub(crate) fn known_or_at(&mut self, known: Option<PeerId>, address: &Endpoint) -> PeerId {
+        match known.filter(|id| self.peers.get(*id).is_some()) {
+            Some(id) => id,
+            None => self.at(address),
+        }
+    }
+
     /// A peer of its own, which is not found by its address.
     pub(crate) fn unlisted(&mut self, address: &Endpoint) -> PeerId {
         self.peers.insert(Peer {
@@ -164,11 +173,19 @@ impl Peers {
     /// Whether a message should rather not go there: its last connection failed, and nothing has
     /// arrived from it since.
     pub(crate) fn is_doubtful(&self, address: &Endpoint) -> bool {
-        let peer = self
-            .by_address
-            .get(address)
-            .and_then(|id| self.peers.get(*id));
+        let peer = self.known(address).and_then(|id| self.peers.get(id));
         peer.is_some_and(|peer| peer.failures > 0)
+    }
+
+    /// Whether a broker has an address to send to that is not doubtful.
+    pub(crate) fn is_sound(&self, broker: &Broker, vip: bool) -> bool {
+        match broker.place.peer.and_then(|id| self.peers.get(id)) {
+            Some(peer) => peer.failures == 0,
+            None => {
+                let address = broker.send_address(vip);
+                address.is_some_and(|address| !self.is_doubtful(address))
+            }
+        }
     }
 
     /// Where the server at this address is dialled, when that is elsewhere.

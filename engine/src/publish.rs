@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rocketmq_proto::{MessageQueue, QueueData, TopicName, TopicRoute, perm};
 use rustc_hash::FxHashMap;
 
+use crate::brokers::BrokerId;
 use crate::io::Endpoint;
+use crate::peer::PeerId;
 use crate::static_topic;
 
 /// More queues than any cluster has; what a broken name server claims beyond it is ignored.
@@ -20,11 +22,11 @@ pub(crate) struct Publish {
     pub(crate) queues: Arc<[MessageQueue]>,
     /// For each queue the index of its broker.
     owners: Vec<u32>,
-    brokers: Vec<Broker>,
+    brokers: Vec<Arc<Broker>>,
 }
 
 /// A broker that serves queues of a topic.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Broker {
     pub(crate) name: Arc<str>,
     /// The master's address. `None` only for brokers that an order configuration or a static topic
@@ -32,14 +34,42 @@ pub(crate) struct Broker {
     pub(crate) address: Option<Endpoint>,
     /// Its VIP port, if it can have one (C.6).
     vip: Option<Endpoint>,
+    pub(crate) place: Place,
+}
+
+/// Where the engine keeps what it knows of a broker, so that a send need not look for it. What is
+/// kept there may be gone, and is then found by name and address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) record: Option<BrokerId>,
+    /// The server that sends go to.
+    pub(crate) peer: Option<PeerId>,
 }
 
 impl Broker {
+    /// One that is in no route.
+    pub(crate) fn unrouted(name: Arc<str>, address: Option<Endpoint>) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            address,
+            ..Self::default()
+        })
+    }
+
     /// Where sends and admin calls go: the VIP port if that is wanted. Heartbeats and ends of
     /// transactions go to the master's own (C.6).
     pub(crate) fn send_address(&self, vip: bool) -> Option<&Endpoint> {
         let vip = self.vip.as_ref().filter(|_| vip);
         vip.or(self.address.as_ref())
+    }
+}
+
+impl Eq for Broker {}
+
+/// By what the route says of them.
+impl PartialEq for Broker {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.address) == (&other.name, &other.address)
     }
 }
 
@@ -59,14 +89,15 @@ impl Publish {
         let mut publish = Self::default();
         let mut queues = Vec::new();
         let mut owners = FxHashMap::default();
-        let mut index_of = |brokers: &mut Vec<Broker>, name| {
+        let mut index_of = |brokers: &mut Vec<Arc<Broker>>, name| {
             *owners.entry(name).or_insert_with(|| {
                 let address = masters.get(name).cloned();
-                brokers.push(Broker {
+                brokers.push(Arc::new(Broker {
                     name: Arc::from(name),
                     vip: address.as_ref().and_then(Endpoint::vip),
                     address,
-                });
+                    place: Place::default(),
+                }));
                 brokers.len() - 1
             })
         };
@@ -86,7 +117,14 @@ impl Publish {
         publish
     }
 
-    pub(crate) fn broker_of(&self, queue: usize) -> &Broker {
+    /// Notes where what is known of each broker is kept.
+    pub(crate) fn locate(&mut self, mut find: impl FnMut(&Broker) -> Place) {
+        for broker in self.brokers.iter_mut().filter_map(Arc::get_mut) {
+            broker.place = find(broker);
+        }
+    }
+
+    pub(crate) fn broker_of(&self, queue: usize) -> &Arc<Broker> {
         &self.brokers[self.owners[queue] as usize]
     }
 
@@ -97,7 +135,7 @@ impl Publish {
     }
 
     /// The broker to send to for a queue: the one that it names, or that holds it at present.
-    pub(crate) fn holder_of(&self, queue: &MessageQueue) -> Option<&Broker> {
+    pub(crate) fn holder_of(&self, queue: &MessageQueue) -> Option<&Arc<Broker>> {
         if !static_topic::is_mock(&queue.broker) {
             return self.broker_named(&queue.broker);
         }
@@ -106,11 +144,11 @@ impl Publish {
         Some(self.broker_of(index))
     }
 
-    pub(crate) fn broker_named(&self, name: &str) -> Option<&Broker> {
+    pub(crate) fn broker_named(&self, name: &str) -> Option<&Arc<Broker>> {
         self.brokers.iter().find(|broker| &*broker.name == name)
     }
 
-    pub(crate) fn brokers(&self) -> &[Broker] {
+    pub(crate) fn brokers(&self) -> &[Arc<Broker>] {
         &self.brokers
     }
 

@@ -7,7 +7,7 @@ use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::io::{Answer, Ask, Now, OpId, Outcome, Output, ProducerId};
 use crate::op::{Attempt, Kind, Op, Send, State};
 use crate::prepare::{Prepared, Target};
-use crate::publish::Publish;
+use crate::publish::{Broker, Publish};
 use crate::route::TopicId;
 use crate::select;
 
@@ -101,16 +101,18 @@ impl Engine {
         let index = match &send.prepared.target {
             Target::Any => {
                 let avoid = send.attempt.as_ref().map(|attempt| attempt.broker.clone());
-                self.any_queue(now, topic, publish, avoid.as_deref())
+                let avoid = avoid.as_ref().map(|broker| &*broker.name);
+                self.any_queue(now, topic, publish, avoid)
             }
             Target::Hash(hash) => select::by_hash(*hash, publish.queues.len()),
             Target::Queue(queue) => {
                 // The end of a transaction goes to the broker's own port (PROTOCOL G.1, I 35).
                 let vip = self.config.vip_channel && send.prepared.end.is_none();
-                let holder = publish.holder_of(queue);
+                let holder = publish.holder_of(queue).cloned();
+                let nobody = || Broker::unrouted(queue.broker.clone(), None);
                 let attempt = Attempt {
-                    broker: holder.map_or(&queue.broker, |broker| &broker.name).clone(),
-                    address: holder.and_then(|broker| broker.send_address(vip).cloned()),
+                    broker: holder.unwrap_or_else(nobody),
+                    vip,
                     queue_id: queue.id,
                     began: now.mono,
                 };
@@ -144,10 +146,9 @@ impl Engine {
         };
         // `publish` has queues: `find_route` and `selected` saw to it.
         let Some(index) = index else { return };
-        let broker = publish.broker_of(index);
         let attempt = Attempt {
-            broker: broker.name.clone(),
-            address: broker.send_address(self.config.vip_channel).cloned(),
+            broker: publish.broker_of(index).clone(),
+            vip: self.config.vip_channel,
             queue_id: publish.queues[index].id,
             began: now.mono,
         };

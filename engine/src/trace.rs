@@ -342,7 +342,7 @@ impl Member {
             return None;
         }
         let attempt = send.attempt.as_ref();
-        let address = attempt.and_then(|attempt| attempt.address.as_ref());
+        let address = attempt.and_then(|attempt| attempt.address());
         let began = attempt.map_or(since, |attempt| attempt.began);
         let cost_ms = now.mono.saturating_duration_since(began).as_millis() as u64;
         // Lent, not copied.

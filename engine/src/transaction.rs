@@ -21,6 +21,7 @@ use crate::hooks::{EndedTransaction, HookCall};
 use crate::io::{ConnId, Endpoint, Now, OpId, Output, ProducerId};
 use crate::op::{Attempt, Op};
 use crate::prepare::{Prepared, Target, wire_topic};
+use crate::publish::Broker;
 use crate::receipt::{SendReceipt, SendStatus};
 use crate::trace::TracedHalf;
 
@@ -349,8 +350,8 @@ impl Engine {
             .and_then(|end| end.broker.clone());
         send.tries += 1;
         send.attempt = Some(Attempt {
-            broker: broker.unwrap_or_default().into(),
-            address,
+            broker: Broker::unrouted(broker.unwrap_or_default().into(), address),
+            vip: false,
             queue_id: 0,
             began: now.mono,
         });
@@ -388,7 +389,7 @@ impl Engine {
         let Some(send) = op.as_send() else { return };
         let end = send.prepared.end.as_ref();
         let end = end.filter(|_| !config.hooks.end_transaction.is_empty());
-        let to = send.attempt.as_ref().and_then(|a| a.address.clone());
+        let to = send.attempt.as_ref().and_then(|a| a.address().cloned());
         if let (Some(end), Some(to)) = (end, to) {
             let told = end.told(config, &send.prepared.topic, to);
             let call = HookCall::ended(config, told);

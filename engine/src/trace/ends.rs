@@ -76,7 +76,7 @@ impl Member {
         if self.closing.as_ref().is_some_and(|c| !c.is_draining()) {
             return Some(Err(()));
         }
-        let address = send.attempt.as_ref().and_then(|a| a.address.as_ref());
+        let address = send.attempt.as_ref().and_then(|a| a.address());
         // Java calls a transaction by the unique id here, whatever its broker calls it.
         let id = Cow::Borrowed(&*end.message_id);
         let record = TraceRecord::EndTransaction(EndTransactionTrace {
