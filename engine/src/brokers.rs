@@ -116,6 +116,10 @@ impl Brokers {
         self.records.remove(self.by_name.remove(name)?)
     }
 
+    pub(crate) fn name(&self, id: BrokerId) -> Option<Arc<str>> {
+        self.records.get(id).map(|record| record.name.clone())
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.by_name.keys()
     }

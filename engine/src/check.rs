@@ -109,8 +109,10 @@ impl Engine {
                 return Err(format!("{id} waits for nothing"));
             }
             if let Some(State::InFlight { conn, opaque, .. }) = op.state() {
-                let waits = self.pending.iter().any(|(number, request)| {
-                    *number == opaque && request.conn == conn && request.waiter == Waiter::Op(id)
+                let waits = self.pending.iter().any(|request| {
+                    request.opaque == opaque
+                        && request.conn == conn
+                        && request.waiter == Waiter::Op(id)
                 });
                 if !waits {
                     return Err(format!("{id} is in flight but not in the response table"));
@@ -129,7 +131,8 @@ impl Engine {
     }
 
     fn check_pending(&self) -> Result<(), String> {
-        for (opaque, request) in self.pending.iter() {
+        for request in self.pending.iter() {
+            let opaque = &request.opaque;
             let live = match &request.waiter {
                 Waiter::Admin(op, _) => matches!(
                     self.ops.get(*op).map(|op| &op.kind),
@@ -150,16 +153,14 @@ impl Engine {
                 Waiter::Heartbeat => self.peers.conns.get(request.conn).is_some_and(|link| {
                     link.heartbeat.is_some_and(|(number, _)| number == *opaque)
                 }),
-                Waiter::Lookup(lookup, _) => {
-                    self.routes.lookups.get(*lookup).is_some_and(|lookup| {
-                        let number = |asked: &Asked| asked.request.map(|(_, number, _)| number);
-                        lookup
-                            .asked
-                            .iter()
-                            .any(|asked| number(asked) == Some(*opaque))
-                    })
-                }
-                Waiter::Probe(broker) => self.is_probe(broker, request.conn, *opaque),
+                Waiter::Lookup(asked) => self.routes.lookups.get(asked.0).is_some_and(|lookup| {
+                    let number = |asked: &Asked| asked.request.map(|(_, number, _)| number);
+                    lookup
+                        .asked
+                        .iter()
+                        .any(|asked| number(asked) == Some(*opaque))
+                }),
+                Waiter::Probe(broker) => self.is_probe(*broker, request.conn, *opaque),
                 Waiter::Unregister(producer) => {
                     let member = self.members.get(*producer);
                     member.is_some_and(Member::is_parting)
@@ -173,7 +174,7 @@ impl Engine {
             let pending = self
                 .pending
                 .iter()
-                .filter(|(_, request)| request.conn == id)
+                .filter(|request| request.conn == id)
                 .count();
             if pending != conn.pending {
                 return Err(format!(

@@ -294,10 +294,11 @@ impl Engine {
             }
             // It has told the version, if it was the first.
             Waiter::Heartbeat => {}
-            Waiter::Lookup(lookup, server) => {
+            Waiter::Lookup(asked) => {
+                let (lookup, server) = *asked;
                 self.route_answered(now, lookup, &server, answer, &frame.body());
             }
-            Waiter::Probe(broker) => self.probe_answered(now, &broker),
+            Waiter::Probe(broker) => self.probe_answered(now, broker),
             Waiter::Earlier(op) => self.earlier_answered(now, op, conn, answer),
             Waiter::Op(op) => self.send_answered(now, op, conn, answer),
             Waiter::Unregister(producer) => self.unregistered(producer),

@@ -102,7 +102,8 @@ impl Engine {
                 self.admin_lost(now, op, index, failure);
             }
             Waiter::Earlier(_) | Waiter::Heartbeat => {}
-            Waiter::Lookup(lookup, server) => {
+            Waiter::Lookup(asked) => {
+                let (lookup, server) = *asked;
                 let why = failure_of(reason, true).to_string();
                 let server = address.unwrap_or(&server);
                 match reason {
@@ -117,7 +118,7 @@ impl Engine {
                 self.set_state(op, State::Running);
                 self.attempt_failed(now, op, failure_of(reason, seq <= may_be_written));
             }
-            Waiter::Probe(broker) => self.probe_lost(now, &broker),
+            Waiter::Probe(broker) => self.probe_lost(now, broker),
             Waiter::Unregister(producer) => self.unregistered(producer),
         }
     }

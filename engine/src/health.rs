@@ -9,6 +9,7 @@ use rocketmq_proto::RequestCode;
 use rocketmq_proto::header::GetMaxOffsetRequest;
 use rustc_hash::FxHashSet;
 
+use crate::brokers::BrokerId;
 use crate::engine::{Engine, Timer, later};
 use crate::error::AttemptFailure;
 use crate::event::Event;
@@ -209,7 +210,10 @@ impl Engine {
             committed: Some(true),
             broker_name: Some((&**name).into()),
         };
-        let (code, waiter) = (RequestCode::GET_MAX_OFFSET, Waiter::Probe(name.clone()));
+        let (code, waiter) = (
+            RequestCode::GET_MAX_OFFSET,
+            Waiter::Probe(self.brokers.id(name)),
+        );
         let opaque = self.transmit_request(conn, code, &header, Bytes::new(), waiter);
         if let Some(item) = self.brokers.item_mut(name) {
             item.probe = Some((conn, opaque, now.mono));
@@ -226,7 +230,10 @@ impl Engine {
 
     /// Any answer to a probe shows that the broker can be reached, also that it lacks the topic:
     /// Java takes only a success for one, and passes over such a broker for ever (PROTOCOL F.2).
-    pub(crate) fn probe_answered(&mut self, now: Now, name: &Arc<str>) {
+    pub(crate) fn probe_answered(&mut self, now: Now, broker: BrokerId) {
+        let Some(name) = &self.brokers.name(broker) else {
+            return;
+        };
         if let Some(item) = self.brokers.item_mut(name) {
             item.probe = None;
             item.reachable = true;
@@ -236,8 +243,9 @@ impl Engine {
     }
 
     /// The connection of a probe is over.
-    pub(crate) fn probe_lost(&mut self, now: Now, name: &str) {
-        if let Some(item) = self.brokers.item_mut(name) {
+    pub(crate) fn probe_lost(&mut self, now: Now, broker: BrokerId) {
+        let name = self.brokers.name(broker);
+        if let Some(item) = name.and_then(|name| self.brokers.item_mut(&name)) {
             item.probe = None;
         }
         self.arm_health(now);
@@ -281,8 +289,10 @@ impl Engine {
     }
 
     /// Whether a probe waits for this number.
-    pub(crate) fn is_probe(&self, name: &str, conn: ConnId, opaque: i32) -> bool {
-        let probe = self.brokers.item(name).and_then(|item| item.probe);
+    pub(crate) fn is_probe(&self, broker: BrokerId, conn: ConnId, opaque: i32) -> bool {
+        let name = self.brokers.name(broker);
+        let item = name.and_then(|name| self.brokers.item(&name));
+        let probe = item.and_then(|item| item.probe);
         probe.is_some_and(|(on, number, _)| (on, number) == (conn, opaque))
     }
 }

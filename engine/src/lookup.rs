@@ -173,7 +173,7 @@ impl Engine {
             accept_standard_json_only: Some(true),
         };
         let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
-        let waiter = Waiter::Lookup(id, server.clone());
+        let waiter = Waiter::Lookup(Box::new((id, server.clone())));
         let opaque = self.transmit_request(conn, code, &header, Bytes::new(), waiter);
         let lookup = self.routes.lookups.get_mut(id);
         if let Some(asked) = lookup.and_then(|l| l.asked.iter_mut().find(|a| a.awaits(&server))) {

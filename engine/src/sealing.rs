@@ -51,11 +51,12 @@ impl Engine {
             Some(Waiter::Admin(op, _)) => {
                 self.finish(now, op, Outcome::Failed(SendError::from(error)));
             }
-            Some(Waiter::Lookup(lookup, server)) => {
+            Some(Waiter::Lookup(asked)) => {
+                let (lookup, server) = *asked;
                 self.lookup_failed(now, lookup, &server, error.to_string());
             }
             Some(Waiter::Op(op)) => self.fail_unsealed(now, op, error),
-            Some(Waiter::Probe(broker)) => self.probe_lost(now, &broker),
+            Some(Waiter::Probe(broker)) => self.probe_lost(now, broker),
             Some(Waiter::Unregister(producer)) => self.unregistered(producer),
         }
         self.close_if_left(now, conn);

@@ -308,8 +308,8 @@ impl Engine {
     /// A broker that does not answer a goodbye must not seem busy for ever.
     fn forget_goodbyes(&mut self, now: Now, producer: ProducerId) {
         let goodbye = Waiter::Unregister(producer);
-        let open = self.pending.iter().filter(|(_, r)| r.waiter == goodbye);
-        let open: Vec<_> = open.map(|(opaque, r)| (r.conn, *opaque)).collect();
+        let open = self.pending.iter().filter(|r| r.waiter == goodbye);
+        let open: Vec<_> = open.map(|r| (r.conn, r.opaque)).collect();
         for (conn, opaque) in open {
             self.forget_request(conn, opaque);
             // It may have been the last thing that a server which wants us elsewhere owed us.

@@ -37,12 +37,10 @@ impl Engine {
                     .peers
                     .get(peer)
                     .is_some_and(|peer| peer.waiting.contains(&Waiting::Op(id))),
-                TargetState::InFlight { conn, opaque, .. } => {
-                    self.pending.iter().any(|(number, request)| {
-                        let waiter = Waiter::Admin(id, index as u32);
-                        *number == opaque && request.conn == conn && request.waiter == waiter
-                    })
-                }
+                TargetState::InFlight { conn, opaque, .. } => self.pending.iter().any(|request| {
+                    let waiter = Waiter::Admin(id, index as u32);
+                    request.opaque == opaque && request.conn == conn && request.waiter == waiter
+                }),
                 TargetState::Over | TargetState::Waiting => true,
             };
             if !in_line {
