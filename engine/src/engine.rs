@@ -213,6 +213,11 @@ impl Engine {
         self.peers.conns.get(conn).is_some()
     }
 
+    /// Whether nothing that was submitted is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.ops.len() == 0
+    }
+
     /// The settings.
     pub fn config(&self) -> &Arc<Config> {
         &self.config

@@ -1,6 +1,7 @@
 //! From settings to a running producer.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rocketmq_engine::driver::threads::{self, CheckBackListener, Serve, Spawn};
@@ -9,6 +10,7 @@ use rocketmq_engine::proto::StoredMessage;
 use rocketmq_engine::{Config, Decision};
 
 use crate::driver::Driver;
+use crate::lead::Lead;
 use crate::producer::Producer;
 
 /// Settings of a producer that is to be started. Made by [`Producer::builder`] and
@@ -19,6 +21,8 @@ pub struct Builder {
     setup: Setup,
     callback_threads: usize,
     listener: Option<CheckBackListener>,
+    /// What leads for the client that the producer joins.
+    lead: Option<Arc<Lead>>,
 }
 
 impl Builder {
@@ -69,11 +73,25 @@ impl Builder {
         let (handle, supervisor) = self.setup.start()?;
         let group = handle.config().group.as_str();
         // A producer of a client is served with it.
-        let io = supervisor
-            .map(|supervisor| serve(supervisor, group))
-            .transpose()?;
+        let (lead, io) = match supervisor {
+            Some(supervisor) => {
+                let lead = lead(supervisor, group)?;
+                (Some(lead.clone()), Some(serve(lead)))
+            }
+            None => (self.lead, None),
+        };
         let (callbacks, listener) = (self.callback_threads, self.listener);
-        threads::Producer::start(handle, callbacks, listener, Spawner, io).map(Producer::new)
+        let lead = lead.map(|lead| lead as Arc<dyn threads::Lead>);
+        threads::Producer::start(handle, callbacks, listener, Spawner, io, lead).map(Producer::new)
+    }
+
+    /// Begins a producer of a client.
+    pub(crate) fn on(setup: Setup, lead: Arc<Lead>) -> Self {
+        let lead = Some(lead);
+        Self {
+            lead,
+            ..Self::from(setup)
+        }
     }
 }
 
@@ -83,16 +101,22 @@ impl From<Setup> for Builder {
             setup,
             callback_threads: 4,
             listener: None,
+            lead: None,
         }
     }
 }
 
-/// The work of the thread that serves a producer, or the producers of a client.
-pub(crate) fn serve(supervisor: Supervisor, name: &str) -> Result<Serve, StartError> {
+/// What moves the bytes of a producer, or of the producers of a client.
+pub(crate) fn lead(supervisor: Supervisor, name: &str) -> Result<Arc<Lead>, StartError> {
     let driver = Driver::new(supervisor, format!("rmq-{name}-resolve")).map_err(|error| {
         StartError::Runtime(format!("the system gave nothing to poll with: {error}"))
     })?;
-    Ok(Box::new(|| driver.run()))
+    Ok(Arc::new(Lead::new(driver)))
+}
+
+/// The work of the thread that moves them unless a caller does.
+pub(crate) fn serve(lead: Arc<Lead>) -> Serve {
+    Box::new(move || lead.run())
 }
 
 /// Starts threads of the standard library.

@@ -1,10 +1,13 @@
 //! Several producers over the same connections.
 
+use std::sync::Arc;
+
 use rocketmq_engine::Config;
 use rocketmq_engine::driver::threads::Spawn;
 use rocketmq_engine::driver::{self, Setup, StartError};
 
-use crate::builder::{Builder, Spawner, serve};
+use crate::builder::{Builder, Spawner, lead, serve};
+use crate::lead::Lead;
 
 /// What several producers share: connections, routes, heartbeats, room and the thread that moves
 /// the bytes (PROTOCOL E.3). Cheap to clone.
@@ -25,7 +28,10 @@ use crate::builder::{Builder, Spawner, serve};
 /// another one is started; the thread, `rmq-client-io`, ends with the last clone and the last
 /// producer.
 #[derive(Clone, Debug)]
-pub struct Client(driver::Client);
+pub struct Client {
+    client: driver::Client,
+    lead: Arc<Lead>,
+}
 
 /// Settings of a client that is to be started. Made by [`Client::builder`].
 #[derive(Debug)]
@@ -42,7 +48,7 @@ impl Client {
     /// concern messages may be changed; those of the client are refused at the start when they
     /// differ, and so is a group that has a producer here already.
     pub fn producer(&self, group: impl AsRef<str>) -> Builder {
-        Builder::from(Setup::on(&self.0, group.as_ref()))
+        Builder::on(Setup::on(&self.client, group.as_ref()), self.lead.clone())
     }
 }
 
@@ -66,10 +72,10 @@ impl ClientBuilder {
     /// The first setting that is wrong, or that the system refused the thread.
     pub fn start(self) -> Result<Client, StartError> {
         let (client, supervisor) = self.0.start_client()?;
-        let io = serve(supervisor, "client")?;
+        let lead = lead(supervisor, "client")?;
         Spawner
-            .spawn("rmq-client-io".to_owned(), io)
+            .spawn("rmq-client-io".to_owned(), serve(lead.clone()))
             .map_err(|error| StartError::Runtime(format!("the system gave no thread: {error}")))?;
-        Ok(Client(client))
+        Ok(Client { client, lead })
     }
 }

@@ -22,8 +22,18 @@ const SCRATCH: usize = 64 * 1024;
 /// Events taken at once.
 const EVENTS: usize = 128;
 
+/// All there is to serve, and the poll that tells when. Whoever leads has it.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    sockets: Sockets,
+    events: Events,
+    inbox: Inbox,
+    /// Whether the supervisor has something to say.
+    ask: bool,
+}
+
+#[derive(Debug)]
+struct Sockets {
     supervisor: Supervisor,
     /// When the supervisor is to be asked again.
     alarm: Option<Instant>,
@@ -43,7 +53,7 @@ impl Driver {
     /// `resolver` is the name of threads that look up host names.
     pub(crate) fn new(supervisor: Supervisor, resolver: String) -> io::Result<Self> {
         let poll = Poll::new()?;
-        Ok(Self {
+        let sockets = Sockets {
             supervisor,
             alarm: None,
             dials: BTreeMap::new(),
@@ -54,33 +64,56 @@ impl Driver {
             scratch: vec![0; SCRATCH].into(),
             resolver,
             poll,
+        };
+        Ok(Self {
+            sockets,
+            events: Events::with_capacity(EVENTS),
+            inbox: Inbox::default(),
+            ask: true,
         })
     }
 
-    /// Serves the producer until it is closed.
-    pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
-        let mut inbox = Inbox::default();
-        let mut ask = true;
-        while !ask || self.supervise() {
-            let idle = self.again.is_empty();
-            let called = self.bell.take(&mut inbox, idle);
-            let timeout = if called || !idle {
-                Some(Duration::ZERO)
-            } else {
-                self.timeout()
-            };
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-                _ => self.bell.awake(),
-            }
-            self.serve(&mut inbox, &events);
-            let now = Instant::now();
-            self.give_up(now);
-            ask = inbox.supervisor || self.alarm.is_some_and(|alarm| alarm <= now);
+    /// Waits for something to do and does it; false when the producer is closed.
+    pub(crate) fn turn(&mut self) -> bool {
+        let Self {
+            sockets,
+            events,
+            inbox,
+            ask,
+        } = self;
+        if *ask && !sockets.supervise() {
+            return false;
         }
+        let idle = sockets.again.is_empty();
+        let called = sockets.bell.take(inbox, idle);
+        let timeout = if called || !idle {
+            Some(Duration::ZERO)
+        } else {
+            sockets.timeout()
+        };
+        match sockets.poll.poll(events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return false,
+            _ => sockets.bell.awake(),
+        }
+        sockets.serve(inbox, events);
+        let now = Instant::now();
+        sockets.give_up(now);
+        *ask = inbox.supervisor || sockets.alarm.is_some_and(|alarm| alarm <= now);
+        true
     }
 
+    /// Whether nobody misses anything if the next turn comes some milliseconds later. Not so when
+    /// the producer was found closed: that is asked again.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.ask && self.sockets.again.is_empty() && self.sockets.supervisor.is_quiet()
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.sockets.bell
+    }
+}
+
+impl Sockets {
     /// Does the supervisor's work; false when the producer is closed.
     fn supervise(&mut self) -> bool {
         let waker = self.bell.clone().into();
@@ -217,7 +250,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for Sockets {
     fn drop(&mut self) {
         for link in std::mem::take(&mut self.links).into_values() {
             link.close();

@@ -55,7 +55,8 @@
 //!
 //! Linux shows the first 15 bytes of a name. Callers bring their own threads, a thousand at once if
 //! need be. [`shutdown`] joins all but the last kind; a look-up cannot be cut short.
-//! A producer that is idle makes no system call between its periodic tasks (every 30 s).
+//! A producer that is idle makes no system call between its periodic tasks (every 30 s). A caller that is
+//! alone in waiting for a broker does the work of `rmq-<group>-io` meanwhile, [hooks](Hooks) included.
 //!
 //! # Why one thread that polls, and callers that write
 //!
@@ -76,12 +77,19 @@
 //! thread can also give up a connection whose socket takes nothing in, which a thread inside a
 //! blocking write cannot: so there is no thread that a silent server could keep.
 //!
+//! Since then such a caller also reads by itself. While it waits it *leads*: it has the poll, and serves
+//! all connections until its own outcome is there, so no thread has to be woken for it. The I/O thread
+//! sleeps meanwhile. It leads again at once when somebody else waits for something, and otherwise 5 ms
+//! after the last such caller. On a busy machine that takes 13 µs of CPU for a message instead of 17,
+//! and p50 20 µs instead of 25; beside it a bare socket took 7.7 and 14.5.
+//!
 //! The polling is [`mio`]'s: `polling`, the other candidate, asks for `unsafe` to register a socket.
 
 mod bell;
 mod builder;
 mod client;
 mod driver;
+mod lead;
 mod link;
 mod net;
 mod producer;

@@ -58,6 +58,12 @@ impl Supervisor {
         Self { hub, over: false }
     }
 
+    /// Whether nobody waits for anything, so that nothing is lost when nobody serves the connections
+    /// for a moment.
+    pub fn is_quiet(&self) -> bool {
+        self.hub.lock().engine.is_quiet()
+    }
+
     /// What to do now. Ask again after each piece of work, and after each wait. The clock decides
     /// what is due, not the alarm that ended the wait.
     pub fn poll_work(&mut self, now: Now, waker: &Waker) -> Work {

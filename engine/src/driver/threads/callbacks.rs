@@ -259,7 +259,8 @@ mod tests {
         let mut setup = Setup::new("refused");
         setup.name_servers(["127.0.0.1:1"]);
         let (handle, supervisor) = setup.start().unwrap();
-        let producer = Producer::start(handle, 1, None, Refusing, Some(Box::new(|| ()))).unwrap();
+        let producer =
+            Producer::start(handle, 1, None, Refusing, Some(Box::new(|| ())), None).unwrap();
         let delivery = producer.enqueue(Message::new("orders", "x")).unwrap();
         drop(supervisor);
         let (tell, told) = mpsc::channel();

@@ -3,14 +3,15 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{fmt, io};
 
 use super::callbacks::Callbacks;
 use super::check_backs::{CheckBackListener, Listening};
-use crate::driver::Handle;
-use crate::io::Now;
+use crate::driver::{Handle, Ticket, park_on};
+use crate::io::{Now, Outcome};
 
 /// How long a shutdown waits for callbacks and check-back listeners that are still running.
 const CALLBACKS_END: Duration = Duration::from_secs(1);
@@ -43,12 +44,21 @@ pub trait Spawn: fmt::Debug + Send + Sync + 'static {
 /// What serves a supervisor until its producers are closed.
 pub type Serve = Box<dyn FnOnce() + Send>;
 
+/// How a caller that waits moves the bytes itself: of several threads that could, one leads.
+pub trait Lead: fmt::Debug + Send + Sync {
+    /// Serves all connections on the present thread until `is_over`, which is asked before each
+    /// turn, and again when the waker it was given is called. Returns at once when another thread
+    /// leads, and early when the producer is closed.
+    fn lead(&self, is_over: &mut dyn FnMut(&Waker) -> bool);
+}
+
 /// The threads that serve one producer. Dropped with its last handle: they end by themselves then.
 #[derive(Debug)]
 pub(super) struct Crew {
     callbacks: Arc<Callbacks>,
     listening: Listening,
     io: Mutex<Option<JoinHandle<()>>>,
+    lead: Option<Arc<dyn Lead>>,
     /// Callers that wait for a broker.
     callers: AtomicUsize,
 }
@@ -63,6 +73,7 @@ impl Crew {
         listener: Option<CheckBackListener>,
         spawn: impl Spawn,
         io: Option<Serve>,
+        lead: Option<Arc<dyn Lead>>,
     ) -> io::Result<Arc<Self>> {
         let config = producer.config();
         let name = |role| format!("rmq-{}-{role}", config.group);
@@ -80,6 +91,7 @@ impl Crew {
             ),
             listening,
             io: Mutex::new(io),
+            lead,
             callers: AtomicUsize::new(0),
         }))
     }
@@ -91,6 +103,24 @@ impl Crew {
         WRITES_THROUGH.set(others == 0);
         let _here = Caller(&self.callers);
         call()
+    }
+
+    /// Waits for the outcome of a call, within [`waiting`](Self::waiting). Whoever writes by itself
+    /// also reads by itself, if nobody else does.
+    pub(super) fn outcome(&self, mut ticket: Ticket) -> Outcome {
+        if let Some(lead) = self.lead.as_ref().filter(|_| writes_through()) {
+            let mut polled = ticket.poll_outcome(Waker::noop());
+            if polled.is_pending() {
+                lead.lead(&mut |waker| {
+                    polled = ticket.poll_outcome(waker);
+                    polled.is_ready()
+                });
+            }
+            if let Poll::Ready(outcome) = polled {
+                return outcome;
+            }
+        }
+        park_on(|waker| ticket.poll_outcome(waker))
     }
 
     pub(super) fn callbacks(&self) -> &Arc<Callbacks> {

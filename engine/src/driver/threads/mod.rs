@@ -14,7 +14,7 @@ mod producer;
 
 pub use admin::Admin;
 pub use check_backs::CheckBackListener;
-pub use crew::{Serve, Spawn, writes_through};
+pub use crew::{Lead, Serve, Spawn, writes_through};
 pub use delivery::Delivery;
 pub use events::Events;
 pub use producer::Producer;

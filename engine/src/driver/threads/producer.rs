@@ -8,7 +8,7 @@ use rocketmq_proto::{Batch, Message, MessageQueue, StoredMessage};
 
 use super::admin::Admin;
 use super::check_backs::CheckBackListener;
-use super::crew::{Crew, Serve, Spawn};
+use super::crew::{Crew, Lead, Serve, Spawn};
 use super::delivery::Delivery;
 use super::events::Events;
 use crate::admin::Question;
@@ -40,6 +40,7 @@ impl Producer {
     /// `callback_threads` threads at most, and on one at least, named `rmq-<group>-callback`; they
     /// are started when there are callbacks. A check-back listener runs on
     /// [`Config::check_concurrency`] threads named `rmq-<group>-check`.
+    /// With `lead`, a caller that is alone in waiting for a broker moves the bytes itself meanwhile.
     ///
     /// # Errors
     /// The system gave no thread for `io`, or for the listener.
@@ -49,8 +50,9 @@ impl Producer {
         listener: Option<CheckBackListener>,
         spawn: impl Spawn,
         io: Option<Serve>,
+        lead: Option<Arc<dyn Lead>>,
     ) -> Result<Self, StartError> {
-        let crew = Crew::start(&handle, callback_threads, listener, spawn, io)
+        let crew = Crew::start(&handle, callback_threads, listener, spawn, io, lead)
             .map_err(|error| StartError::Runtime(format!("the system gave no thread: {error}")))?;
         Ok(Self { handle, crew })
     }
@@ -63,7 +65,7 @@ impl Producer {
     pub fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
         self.crew.waiting(|| {
             let ticket = self.handle.send(Now::system(), message, true)?;
-            outcome(ticket).into_receipt()
+            self.crew.outcome(ticket).into_receipt()
         })
     }
 
@@ -74,7 +76,7 @@ impl Producer {
     pub fn send_batch(&self, batch: Batch) -> Result<SendReceipt, SendError> {
         self.crew.waiting(|| {
             let ticket = self.handle.send_batch(Now::system(), batch, true)?;
-            outcome(ticket).into_receipt()
+            self.crew.outcome(ticket).into_receipt()
         })
     }
 
@@ -107,7 +109,7 @@ impl Producer {
     pub fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         self.crew.waiting(|| {
             let ticket = self.handle.send_oneway(Now::system(), message)?;
-            outcome(ticket).into_done()
+            self.crew.outcome(ticket).into_done()
         })
     }
 
@@ -127,7 +129,7 @@ impl Producer {
     pub fn request(&self, message: Message, timeout: Duration) -> Result<StoredMessage, SendError> {
         self.crew.waiting(|| {
             let ticket = self.handle.request(Now::system(), message, timeout)?;
-            outcome(ticket).into_reply()
+            self.crew.outcome(ticket).into_reply()
         })
     }
 
@@ -179,7 +181,7 @@ impl Producer {
         let half = message.clone();
         let receipt = self.crew.waiting(|| {
             let ticket = self.handle.send_half(Now::system(), half)?;
-            outcome(ticket).into_receipt()
+            self.crew.outcome(ticket).into_receipt()
         })?;
         let decision = Decision::of_status(receipt.status).unwrap_or_else(|| {
             caught(|| local(&message, &receipt).into()).unwrap_or_else(|failed| failed)
@@ -188,7 +190,7 @@ impl Producer {
         receipt.end = self.crew.waiting(|| {
             let (handle, half) = (&self.handle, &receipt.receipt);
             let ticket = handle.end_transaction(Now::system(), half, decision)?;
-            outcome(ticket).into_done()
+            self.crew.outcome(ticket).into_done()
         });
         Ok(receipt)
     }
