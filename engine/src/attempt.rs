@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rocketmq_proto::{CommandView, ResponseCode};
 
-use crate::config::AttemptTimeout;
+use crate::config::{AttemptTimeout, Config};
 use crate::engine::{Engine, later};
 use crate::error::{AttemptFailure, AttemptReport, SendError};
 use crate::io::{ConnId, Now, OpId, Outcome};
@@ -19,39 +19,16 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
 
 impl Engine {
     pub(crate) fn begin_attempt(&mut self, now: Now, id: OpId, attempt: Attempt) {
-        let by = self.attempt_deadline(now, id);
-        let Some(send) = self.ops.get_mut(id).and_then(Op::as_send_mut) else {
+        let Some(op) = self.ops.get_mut(id) else {
             return;
         };
+        let by = attempt_deadline(now, op, self.members.config(op.producer));
+        let Some(send) = op.as_send_mut() else { return };
         send.tries += 1;
         send.gone_away = false;
         send.attempt = Some(attempt);
         self.arm_op(id, by);
         self.dispatch(now, id);
-    }
-
-    /// When the next try must be over (DESIGN 6, deadline).
-    pub(crate) fn attempt_deadline(&self, now: Now, id: OpId) -> Instant {
-        let Some(op) = self.ops.get(id) else {
-            return now.mono;
-        };
-        let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
-            return now.mono;
-        };
-        let left = deadline.saturating_duration_since(now.mono);
-        let config = self.members.config(op.producer);
-        let share = match config.attempt_timeout {
-            AttemptTimeout::At(most) => most,
-            AttemptTimeout::Split => {
-                left / config
-                    .retries
-                    .saturating_add(1)
-                    .saturating_sub(send.tries)
-                    .max(1)
-            }
-            AttemptTimeout::Whole => left,
-        };
-        later(now.mono, share.max(SHORTEST_ATTEMPT)).min(deadline)
     }
 
     /// Sends the try that was begun, now or as soon as its broker is connected.
@@ -200,6 +177,23 @@ impl Engine {
         let error = SendError::after_attempts(&topic, elapsed, timed_out, certainty, failures);
         self.finish(now, id, Outcome::Failed(error));
     }
+}
+
+/// When the next try must be over (DESIGN 6, deadline).
+pub(crate) fn attempt_deadline(now: Now, op: &Op, config: &Config) -> Instant {
+    let (Some(send), Some(deadline)) = (op.as_send(), op.deadline) else {
+        return now.mono;
+    };
+    let left = deadline.saturating_duration_since(now.mono);
+    let share = match config.attempt_timeout {
+        AttemptTimeout::At(most) => most,
+        AttemptTimeout::Split => {
+            let tries = config.retries.saturating_add(1);
+            left / tries.saturating_sub(send.tries).max(1)
+        }
+        AttemptTimeout::Whole => left,
+    };
+    later(now.mono, share.max(SHORTEST_ATTEMPT)).min(deadline)
 }
 
 /// Whether a failure says that the route may be out of date.

@@ -2,18 +2,19 @@
 
 use crate::engine::Engine;
 use crate::error::Certainty;
-use crate::io::{Now, OpId, Outcome, Output, ProducerId};
-use crate::op::{Carrier, Kind, Op, State};
+use crate::io::{ConnId, Now, OpId, Outcome, Output, ProducerId};
+use crate::op::{Carrier, Kind, Op, Send, State};
 use crate::prepare::Prepared;
 
 impl Engine {
     /// Completes an operation. A stale id is ignored, so nothing completes twice.
     pub(crate) fn finish(&mut self, now: Now, id: OpId, mut outcome: Outcome) {
-        // Large: looked at where it is, and moved as seldom as can be.
-        let mut released = self.release(now, id);
-        let Some(op) = &mut released else {
+        // Large: looked at where it is, and moved once.
+        let mut removed = self.ops.remove(id);
+        let Some(op) = &mut removed else {
             return;
         };
+        self.let_go(now, id, op);
         let is_own = op.is_own();
         if let Kind::Admin(admin) = &op.kind {
             for (conn, opaque) in admin.in_flight() {
@@ -43,12 +44,11 @@ impl Engine {
                 _ => {}
             }
         }
-        let spent = released.and_then(Op::into_prepared);
         if !is_own {
             self.outputs.push_back(Output::Complete {
                 op: id,
                 outcome,
-                spent,
+                spent: prepared_of(removed),
             });
         }
         if let Some((producer, epoch)) = epoch {
@@ -59,25 +59,26 @@ impl Engine {
     /// Withdraws a send that has no permit yet; there is no completion.
     pub(crate) fn withdraw(&mut self, now: Now, id: OpId) -> Option<Box<Prepared>> {
         let waits = self.ops.get(id).and_then(Op::state) == Some(State::Permit);
-        let op = if waits { self.release(now, id) } else { None }?;
-        if let Some(send) = op.as_send() {
+        let released = if waits { self.release(now, id) } else { None };
+        if let Some((op, send)) = released.as_ref().and_then(|op| Some((op, op.as_send()?))) {
             self.leave_epoch(now, op.producer, send.epoch);
         }
-        op.into_prepared()
+        prepared_of(released)
     }
 
     /// A send is over: so is each flush that waited for it last.
     fn leave_epoch(&mut self, now: Now, producer: ProducerId, epoch: u64) {
-        let member = self.members.get_mut(producer);
-        let flushed = member.map(|member| member.flushes.leave(epoch));
-        for flush in flushed.into_iter().flatten() {
+        let Some(member) = self.members.get_mut(producer) else {
+            return;
+        };
+        for flush in member.flushes.leave(epoch) {
             if !self.waits_for_trace(now, producer, flush) {
                 self.finish(now, flush, Outcome::Done);
             }
         }
     }
 
-    /// Takes an operation out and gives back its permit, its deadline and its correlation number.
+    /// Takes an operation out and gives back what it held.
     pub(crate) fn release(&mut self, now: Now, id: OpId) -> Option<Op> {
         let removed = self.ops.remove(id);
         if let Some(op) = &removed {
@@ -86,6 +87,7 @@ impl Engine {
         removed
     }
 
+    /// Gives back the permit, the deadline and the correlation number of an operation that is over.
     fn let_go(&mut self, now: Now, id: OpId, op: &Op) {
         if op.timer.is_some() {
             self.deadlines.cancel();
@@ -97,15 +99,11 @@ impl Engine {
         if let Some(correlation) = send.prepared.correlation {
             self.requests.forget(correlation, id);
         }
-        let earlier = send.earlier().iter().map(|e| (e.conn, e.opaque));
-        let present = match send.state {
-            State::InFlight { conn, opaque, .. } => Some((conn, opaque)),
-            _ => None,
-        };
-        for (conn, opaque) in earlier.chain(present) {
-            self.forget_request(conn, opaque);
-            // It may have been the last that a server which wants us elsewhere owed us.
-            self.close_if_left(now, conn);
+        for earlier in send.earlier() {
+            self.owe_nothing(now, earlier.conn, earlier.opaque);
+        }
+        if let State::InFlight { conn, opaque, .. } = send.state {
+            self.owe_nothing(now, conn, opaque);
         }
         match send.state {
             // The engine's own sends hold none.
@@ -122,6 +120,13 @@ impl Engine {
             }
             _ => self.pool(send.oneway).give_back(send.prepared.weight()),
         }
+    }
+
+    /// A server's answer is not waited for any more. It may have been the last that one which wants us
+    /// elsewhere owed us.
+    fn owe_nothing(&mut self, now: Now, conn: ConnId, opaque: i32) {
+        self.forget_request(conn, opaque);
+        self.close_if_left(now, conn);
     }
 
     /// The deadline of an operation.
@@ -176,5 +181,13 @@ impl Engine {
         if let Some(closing) = member.and_then(|member| member.closing.as_mut()) {
             closing.count(outcome);
         }
+    }
+}
+
+/// What was sent, of an operation that was taken out.
+fn prepared_of(removed: Option<Op>) -> Option<Box<Prepared>> {
+    match removed?.kind {
+        Kind::Send(Send { prepared, .. }) => Some(prepared),
+        _ => None,
     }
 }

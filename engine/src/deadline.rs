@@ -20,6 +20,8 @@ pub(crate) struct Deadlines<T> {
     lanes: [VecDeque<(Instant, T)>; LANES],
     odd: BinaryHeap<Reverse<(Instant, T)>>,
     cancelled: usize,
+    /// Whether one that is not valid may have come to the front.
+    is_untidy: bool,
 }
 
 impl<T: Copy + Ord> Deadlines<T> {
@@ -28,6 +30,7 @@ impl<T: Copy + Ord> Deadlines<T> {
             lanes: [const { VecDeque::new() }; LANES],
             odd: BinaryHeap::new(),
             cancelled: 0,
+            is_untidy: false,
         }
     }
 
@@ -43,11 +46,18 @@ impl<T: Copy + Ord> Deadlines<T> {
     /// Notes that an owner forgot its deadline.
     pub(crate) fn cancel(&mut self) {
         self.cancelled += 1;
+        self.is_untidy = true;
+    }
+
+    /// Whether there is reason to [`tidy`](Self::tidy).
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.is_untidy
     }
 
     /// Drops entries that are no longer valid from the front, and all of them when they are many.
     /// After it, [`next`](Self::next) is exact.
     pub(crate) fn tidy(&mut self, is_valid: impl Fn(Instant, T) -> bool) {
+        self.is_untidy = false;
         if self.cancelled > SWEEP_FROM && self.cancelled * 2 > self.len() {
             for lane in &mut self.lanes {
                 lane.retain(|&(at, owner)| is_valid(at, owner));
@@ -77,6 +87,7 @@ impl<T: Copy + Ord> Deadlines<T> {
     /// Takes the earliest entry that is due at `now`, valid or not.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, T)> {
         let first = self.next().filter(|first| *first <= now)?;
+        self.is_untidy = true;
         let is_first =
             |lane: &&mut VecDeque<(Instant, T)>| lane.front().is_some_and(|(at, _)| *at == first);
         match self.lanes.iter_mut().find(is_first) {

@@ -305,7 +305,9 @@ impl Engine {
             }
         }
         self.shutdown_progress(now);
-        self.tidy();
+        if self.deadlines.is_untidy() {
+            self.tidy();
+        }
     }
 
     fn hand_over_permit(&mut self) -> Option<OpId> {

@@ -183,14 +183,6 @@ impl Op {
         send.is_some_and(|send| send.prepared.asked_on().is_some())
     }
 
-    #[inline]
-    pub(crate) fn into_prepared(self) -> Option<Box<Prepared>> {
-        match self.kind {
-            Kind::Send(send) => Some(send.prepared),
-            _ => None,
-        }
-    }
-
     /// Whether it is an application's send, and not one of the engine's own making.
     pub(crate) fn is_callers_send(&self) -> bool {
         self.as_send().is_some_and(|send| send.carrier.is_none())

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::attempt::attempt_deadline;
 use crate::config::{AttemptTimeout, OnTimeout};
 use crate::dial::DialError;
 use crate::engine::Engine;
@@ -80,7 +81,8 @@ impl Engine {
                     since: now.mono,
                 },
             );
-            let again = self.attempt_deadline(now, id);
+            let Some(op) = self.ops.get(id) else { return };
+            let again = attempt_deadline(now, op, self.members.config(op.producer));
             return self.arm_op(id, again);
         }
         self.keep_earlier(id, conn, opaque);

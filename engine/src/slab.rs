@@ -89,12 +89,11 @@ impl<K: Key, T> Slab<K, T> {
         if entry.generation != key.generation() {
             return None;
         }
-        let value = entry.value.take();
-        if value.is_some() {
-            entry.generation = entry.generation.wrapping_add(1);
-            self.free.push(key.slot());
-        }
-        value
+        entry.value.as_ref()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(key.slot());
+        // Last, so that it is moved once, to where the caller wants it.
+        entry.value.take()
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
