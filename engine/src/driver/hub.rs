@@ -187,7 +187,10 @@ impl Hub {
     /// allocations.
     pub(super) fn with_room<R>(&self, room: &mut After, work: impl FnOnce(&mut State) -> R) -> R {
         let result = self.under_lock(room, work);
-        self.ask(room.call());
+        let asks = room.call();
+        if !asks.is_empty() {
+            self.ask(asks);
+        }
         result
     }
 
@@ -201,9 +204,6 @@ impl Hub {
     /// Runs the application's code and brings back its answers. An answer may lead to the next
     /// question: a loop, since there may be as many as there are sends.
     fn ask(&self, asks: Vec<(OpId, Ask)>) {
-        if asks.is_empty() {
-            return;
-        }
         let mut asks = VecDeque::from(asks);
         while let Some((op, ask)) = asks.pop_front() {
             let answer = guarded(|| answer(&ask)).unwrap_or(Answer::Panicked);

@@ -71,17 +71,28 @@ impl<S: Socket + Unpin> Future for Link<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Who has to wait is not asked again: he wakes this task. What was read may be worth an
+        // answer.
+        let (mut reads, mut writes) = (true, true);
         for _ in 0..TURNS {
             // Read first: what a connection has said, its end above all, is known before more is
             // written on it.
-            let read = self.poll_read(cx);
-            let wrote = self.poll_write(cx);
-            match (wrote, read) {
-                (Poll::Ready(Step::Over), _) | (_, Poll::Ready(Step::Over)) => {
-                    return Poll::Ready(());
+            if reads {
+                match self.poll_read(cx) {
+                    Poll::Ready(Step::Done) => writes = true,
+                    Poll::Ready(Step::Over) => return Poll::Ready(()),
+                    Poll::Pending => reads = false,
                 }
-                (Poll::Pending, Poll::Pending) => return Poll::Pending,
-                _ => {}
+            }
+            if writes {
+                match self.poll_write(cx) {
+                    Poll::Ready(Step::Done) => {}
+                    Poll::Ready(Step::Over) => return Poll::Ready(()),
+                    Poll::Pending => writes = false,
+                }
+            }
+            if !reads && !writes {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
