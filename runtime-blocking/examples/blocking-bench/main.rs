@@ -25,7 +25,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Producer, SendError};
 
@@ -80,9 +80,10 @@ fn send_all(producer: &Producer, load: &Load, mode: Mode, thread: usize) {
     if mode == Mode::Enqueue {
         return enqueue_until_done(producer, load, thread);
     }
-    while let Some((call, what)) = load.next() {
+    let mut now = Instant::now();
+    while let Some((call, what)) = load.next(now) {
         let result = send(producer, what);
-        load.settled(thread, &call, result);
+        now = load.settled(thread, &call, result);
     }
 }
 
@@ -96,17 +97,19 @@ fn send(producer: &Producer, what: Result<What, SendError>) -> Result<(), SendEr
 
 fn enqueue_until_done(producer: &Producer, load: &Load, thread: usize) {
     let mut window = load.window();
-    while let Some((call, what)) = load.next() {
+    let mut now = Instant::now();
+    while let Some((call, what)) = load.next(now) {
         let Ok(What::Message(message)) = what else {
             continue;
         };
         match producer.enqueue(message) {
             Ok(delivery) => window.push(call, delivery),
-            Err(error) => load.settled(thread, &call, Err(error)),
+            Err(error) => drop(load.settled(thread, &call, Err(error))),
         }
-        if let Some((call, delivery)) = window.oldest_if_full() {
-            load.settled(thread, &call, delivery.wait().map(drop));
-        }
+        now = match window.oldest_if_full() {
+            Some((call, delivery)) => load.settled(thread, &call, delivery.wait().map(drop)),
+            None => Instant::now(),
+        };
     }
     while let Some((call, delivery)) = window.oldest() {
         load.settled(thread, &call, delivery.wait().map(drop));

@@ -74,11 +74,10 @@ impl Load {
         }
     }
 
-    /// What to send next; `None` when there is nothing left.
-    pub(crate) fn next(&self) -> Option<(Call, Result<What, SendError>)> {
+    /// What to send next, in a call that begins now; `None` when there is nothing left.
+    pub(crate) fn next(&self, begun: Instant) -> Option<(Call, Result<What, SendError>)> {
         let left = self.take()?;
         let messages = self.members.min(left);
-        let begun = Instant::now();
         let what = match self.mode {
             Mode::Batch => Batch::new((0..messages).map(|_| self.message(left)).collect())
                 .map(What::Batch)
@@ -89,13 +88,21 @@ impl Load {
         Some((Call { begun, messages }, what))
     }
 
-    /// What became of it, told by the sender of this number.
-    pub(crate) fn settled(&self, sender: usize, call: &Call, result: Result<(), SendError>) {
-        self.latency.record(sender, call.begun.elapsed());
+    /// What became of it, told by the sender of this number. Returns the time, which is when the
+    /// sender's next call begins: one reading of the clock a call.
+    pub(crate) fn settled(
+        &self,
+        sender: usize,
+        call: &Call,
+        result: Result<(), SendError>,
+    ) -> Instant {
+        let now = Instant::now();
+        self.latency.record(sender, now - call.begun);
         if let Err(error) = result {
             self.failed.fetch_add(call.messages, Ordering::Relaxed);
             let _first = self.first_error.set(error);
         }
+        now
     }
 
     /// An empty one.

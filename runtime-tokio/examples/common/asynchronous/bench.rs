@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rocketmq_engine::SendError;
 use rocketmq_engine::driver::asynchronous::Producer;
 
 use crate::bench_args::{Arguments, Mode};
@@ -64,33 +63,33 @@ async fn send_all(producer: Producer, load: Arc<Load>, mode: Mode, task: usize) 
     if mode == Mode::Enqueue {
         return enqueue_until_done(&producer, &load, task).await;
     }
-    while let Some((call, what)) = load.next() {
-        let result = send(&producer, what).await;
-        load.settled(task, &call, result);
-    }
-}
-
-async fn send(producer: &Producer, what: Result<What, SendError>) -> Result<(), SendError> {
-    match what? {
-        What::Batch(batch) => producer.send_batch(batch).await.map(drop),
-        What::Message(message) => producer.send(message).await.map(drop),
-        What::Oneway(message) => producer.send_oneway(message).await,
+    let mut now = Instant::now();
+    while let Some((call, what)) = load.next(now) {
+        let result = match what {
+            Ok(What::Batch(batch)) => producer.send_batch(batch).await.map(drop),
+            Ok(What::Message(message)) => producer.send(message).await.map(drop),
+            Ok(What::Oneway(message)) => producer.send_oneway(message).await,
+            Err(error) => Err(error),
+        };
+        now = load.settled(task, &call, result);
     }
 }
 
 async fn enqueue_until_done(producer: &Producer, load: &Load, task: usize) {
     let mut window = load.window();
-    while let Some((call, what)) = load.next() {
+    let mut now = Instant::now();
+    while let Some((call, what)) = load.next(now) {
         let Ok(What::Message(message)) = what else {
             continue;
         };
         match producer.enqueue(message).await {
             Ok(delivery) => window.push(call, delivery),
-            Err(error) => load.settled(task, &call, Err(error)),
+            Err(error) => drop(load.settled(task, &call, Err(error))),
         }
-        if let Some((call, delivery)) = window.oldest_if_full() {
-            load.settled(task, &call, delivery.await.map(drop));
-        }
+        now = match window.oldest_if_full() {
+            Some((call, delivery)) => load.settled(task, &call, delivery.await.map(drop)),
+            None => Instant::now(),
+        };
     }
     while let Some((call, delivery)) = window.oldest() {
         load.settled(task, &call, delivery.await.map(drop));
