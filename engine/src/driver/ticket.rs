@@ -51,6 +51,9 @@ impl Ticket {
     /// # Errors
     /// Why it ended without one.
     pub fn poll_admitted(&mut self, waker: &Waker) -> Poll<Result<(), SendError>> {
+        if self.queued.is_none() {
+            return Poll::Ready(Ok(()));
+        }
         let mut state = self.slot.lock();
         match &mut *state {
             SlotState::Queued(place) => {
