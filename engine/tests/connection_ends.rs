@@ -1,6 +1,6 @@
 //! The two ends of a connection, as the driver gives them to a runtime, without a socket (DESIGN 5, 9).
 
-use std::io::IoSlice;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
@@ -71,15 +71,8 @@ fn through_a_proxy(config: &mut Config) {
 fn written(tx: &mut ConnTx, waker: &Waker) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Poll::Ready(Some(batch)) = tx.poll_batch(waker) {
-        let mut slices = [IoSlice::new(&[]); 8];
-        let used = batch.slices(&mut slices);
-        let before = bytes.len();
-        bytes.extend(
-            slices[..used]
-                .iter()
-                .flat_map(|slice| slice.iter().copied()),
-        );
-        tx.wrote(Now::system(), bytes.len() - before);
+        let count = batch.write(|slices| bytes.write_vectored(slices).unwrap());
+        tx.wrote(count);
     }
     bytes
 }

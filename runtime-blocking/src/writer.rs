@@ -1,6 +1,6 @@
 //! The writing side of a connection: whoever has something to write may do it, one at a time.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Wake, Waker};
@@ -13,9 +13,6 @@ use rocketmq_engine::driver::threads::writes_through;
 
 use crate::bell::Bell;
 use crate::net::is_passing;
-
-/// Slices of one vectored write.
-const SLICES: usize = 64;
 /// Writes before others get their turn.
 const TURNS: usize = 16;
 
@@ -90,11 +87,9 @@ impl Writer {
             Poll::Ready(None) => return Written::Over,
             Poll::Ready(Some(batch)) => batch,
         };
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let used = batch.slices(&mut slices);
-        match (&*self.stream).write_vectored(&slices[..used]) {
+        match batch.write(|slices| (&*self.stream).write_vectored(slices)) {
             Ok(written) => {
-                tx.wrote(Now::system(), written);
+                tx.wrote(written);
                 Written::More
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Written::More,

@@ -4,7 +4,7 @@
 //!
 //! `cargo run -p rocketmq-testkit --example fourth_runtime -- 127.0.0.1:9876` sends one message.
 
-use std::io::{ErrorKind, IoSlice, Read, Result, Write};
+use std::io::{ErrorKind, Read, Result, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -91,10 +91,8 @@ impl Link {
             let Some(batch) = batch else {
                 return ControlFlow::Break(());
             };
-            let mut slices = [IoSlice::new(&[]); 16];
-            let used = batch.slices(&mut slices);
-            match self.stream.write_vectored(&slices[..used]) {
-                Ok(count) => self.tx.wrote(Now::system(), count),
+            match batch.write(|slices| self.stream.write_vectored(slices)) {
+                Ok(count) => self.tx.wrote(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => return ControlFlow::Break(()),
             }

@@ -7,6 +7,11 @@ use std::sync::atomic::Ordering;
 use super::state::Progress;
 use crate::io::{Frame, FrameSeq};
 
+/// Slices of one write: few for a frame or two, since making room for many takes its time, and many
+/// where frames have piled up, since a system call does.
+const FEW: usize = 16;
+const MANY: usize = 512;
+
 /// Frames to write, in order.
 #[derive(Debug)]
 pub struct Batch<'a> {
@@ -14,29 +19,35 @@ pub struct Batch<'a> {
     pub(super) progress: &'a Progress,
 }
 
-impl<'a> Batch<'a> {
-    /// How many slices it takes at most to write all of it at once.
-    pub fn parts(&self) -> usize {
-        2 * self.frames.len()
+impl Batch<'_> {
+    /// Has the next bytes written by one vectored write, or tried to be: `write` is called once.
+    pub fn write<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        if 2 * self.frames.len() <= FEW {
+            self.offer::<FEW, R>(write)
+        } else {
+            self.offer::<MANY, R>(write)
+        }
     }
 
-    /// Fills `slices` with the next bytes to write, for one vectored write; returns how many of
-    /// them are in use, at least one.
-    pub fn slices(&self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = self
-            .frames
-            .iter()
-            .flat_map(|frame| [(frame.seq, &frame.head), (frame.seq, &frame.body)])
-            .filter(|(_, part)| !part.is_empty());
+    fn offer<const SLICES: usize, R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let mut used = 0;
         let mut last = FrameSeq::default();
-        for (slice, (seq, part)) in slices.iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
-            used += 1;
-            last = last.max(seq);
+        'full: for frame in self.frames {
+            for part in [&frame.head, &frame.body] {
+                if part.is_empty() {
+                    continue;
+                }
+                let Some(slice) = slices.get_mut(used) else {
+                    break 'full;
+                };
+                *slice = IoSlice::new(part);
+                used += 1;
+                last = last.max(frame.seq);
+            }
         }
         // From here on until the write is over, nobody may call these frames unwritten.
-        self.progress.offered.fetch_max(last.0, Ordering::Release);
-        used
+        self.progress.offered.store(last.0, Ordering::Release);
+        write(&slices[..used])
     }
 }

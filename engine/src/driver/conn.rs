@@ -205,7 +205,7 @@ impl ConnTx {
     }
 
     /// So many bytes of the batch were written, from its front.
-    pub fn wrote(&mut self, now: Now, mut bytes: usize) {
+    pub fn wrote(&mut self, mut bytes: usize) {
         let mut report = false;
         let mut written = FrameSeq::default();
         while let Some(frame) = self.frames.front_mut() {
@@ -225,7 +225,8 @@ impl ConnTx {
             .fetch_max(written.0, Ordering::Release);
         self.progress.offered.store(0, Ordering::Release);
         if report {
-            self.hub.input(now, Input::Flushed(self.conn, written));
+            let flushed = Input::Flushed(self.conn, written);
+            self.hub.input(Now::system(), flushed);
         }
     }
 

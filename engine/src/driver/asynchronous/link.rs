@@ -8,13 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
-use crate::driver::{Batch, ConnRx, ConnTx, DialJob};
+use crate::driver::{ConnRx, ConnTx, DialJob};
 use crate::io::Now;
 
-/// Slices of one vectored write: few for a frame or two, since making room for many takes its time,
-/// and many where frames have piled up, since a system call does.
-const FEW: usize = 16;
-const MANY: usize = 512;
 /// Reads and writes before other tasks get their turn.
 const TURNS: usize = 32;
 
@@ -108,18 +104,22 @@ impl<S: Socket> Link<S> {
         let Some(batch) = ready!(tx.poll_batch(cx.waker())) else {
             return Poll::Ready(Step::Over);
         };
-        let result = if batch.parts() <= FEW {
-            write::<FEW>(&mut self.socket, cx, &batch)
-        } else {
-            write::<MANY>(&mut self.socket, cx, &batch)
-        };
+        let socket = &mut self.socket;
+        let result = batch.write(|slices| {
+            loop {
+                match ready!(socket.poll_write(cx, slices)) {
+                    Err(error) if is_passing(&error) => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+        });
         match result {
             Poll::Pending => {
                 tx.took_nothing();
                 Poll::Pending
             }
             Poll::Ready(Ok(written)) => {
-                tx.wrote(Now::system(), written);
+                tx.wrote(written);
                 Poll::Ready(Step::Done)
             }
             Poll::Ready(Err(error)) => {
@@ -155,22 +155,6 @@ impl<S: Socket> Link<S> {
                     return Poll::Ready(Step::Over);
                 }
             }
-        }
-    }
-}
-
-/// One write of at most so many slices.
-fn write<const SLICES: usize>(
-    socket: &mut impl Socket,
-    cx: &mut Context<'_>,
-    batch: &Batch<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut slices = [IoSlice::new(&[]); SLICES];
-    let used = batch.slices(&mut slices);
-    loop {
-        match ready!(socket.poll_write(cx, &slices[..used])) {
-            Err(error) if is_passing(&error) => {}
-            result => return Poll::Ready(result),
         }
     }
 }
