@@ -184,7 +184,8 @@ impl Engine {
     }
 }
 
-/// What was sent, of an operation that was taken out.
+/// What was sent, of an operation that was taken out. Inlined, or all of it would be moved once more.
+#[inline(always)]
 fn prepared_of(removed: Option<Op>) -> Option<Box<Prepared>> {
     match removed?.kind {
         Kind::Send(Send { prepared, .. }) => Some(prepared),

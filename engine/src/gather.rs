@@ -44,9 +44,12 @@ impl Engine {
     /// Begins a send that has its permit: at once, or as soon as it has company or waited for it
     /// long enough.
     pub(crate) fn start(&mut self, now: Now, id: OpId) {
-        let producer = self.ops.get(id).map(|op| op.producer);
-        let settings = producer.and_then(|id| self.members.config(id).auto_batch);
-        if !settings.is_some_and(|settings| self.gather(now, id, &settings)) {
+        let Some(op) = self.ops.get(id) else { return };
+        let settings = &self.members.config(op.producer).auto_batch;
+        let Some(settings) = *settings else {
+            return self.find_route(now, id);
+        };
+        if !self.gather(now, id, &settings) {
             self.find_route(now, id);
         }
     }

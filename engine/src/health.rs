@@ -66,15 +66,18 @@ impl Engine {
         let Some(attempt) = &send.attempt else { return };
         let (again, end) = (send.tries > 1, failure.map_or(TryEnd::Ok, TryEnd::of));
         let took = now.mono.saturating_duration_since(attempt.began);
-        let broker = attempt.broker.clone();
+        let broker = &attempt.broker;
         // A name without an address is nobody's, and could be anything that a caller made up.
         if broker.address.is_none() && self.brokers.item(&broker.name).is_none() {
             return;
         }
-        if let Some(record) = self.brokers.record_of(&broker) {
+        if let Some(record) = self.brokers.record_of(broker) {
             record.numbers.count(took, end == TryEnd::Ok, again);
         }
-        self.note(now, &broker.name, took, end);
+        if self.config.fault_tolerance.is_some() {
+            let name = broker.name.clone();
+            self.note(now, &name, took, end);
+        }
     }
 
     /// An answer came to a try that was given up before: its broker works after all.
