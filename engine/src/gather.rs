@@ -207,8 +207,8 @@ impl Engine {
             member.attempt = batch.attempt.clone();
             let own = match outcome {
                 Outcome::Sent(receipt) => {
-                    let message_id = &member.prepared.message_id;
-                    let own = of_member(receipt, &batch.prepared.message_id, message_id, index);
+                    let own_id = member.prepared.message_id();
+                    let own = of_member(receipt, batch.prepared.message_id(), own_id, index);
                     Outcome::Sent(Box::new(own))
                 }
                 Outcome::Failed(error) => Outcome::Failed(error.clone()),
@@ -332,13 +332,13 @@ fn is_about_content(error: &SendError) -> bool {
 /// A member's part of a batch's receipt (D.8, "result split").
 fn of_member(batch: &SendReceipt, ids: &str, own_id: &str, index: usize) -> SendReceipt {
     let mut own = batch.clone();
-    if batch.message_id != ids {
+    if batch.message_id != *ids {
         // An inner batch: stored as one, under an id of its own.
         return own;
     }
-    own.message_id = own_id.to_owned();
+    own.message_id = own_id.into();
     if let Some(offset_id) = batch.offset_message_id.split(',').nth(index) {
-        own.offset_message_id = offset_id.to_owned();
+        own.offset_message_id = offset_id.into();
     }
     own.queue_offset = batch.queue_offset.saturating_add(index as i64);
     own

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rocketmq_proto::{
-    GroupName, InvalidProperty, RemotingCommand, RequestCode, TopicName, TransactionKind,
+    GroupName, IdText, InvalidProperty, RemotingCommand, RequestCode, TopicName, TransactionKind,
 };
 
 use crate::config::Config;
@@ -110,7 +110,7 @@ pub struct SentMessage {
     /// The topic, without namespace.
     pub topic: TopicName,
     /// The unique id, or the list of a batch's.
-    pub message_id: String,
+    pub message_id: IdText,
     /// Whether no answer was asked for.
     pub oneway: bool,
     /// The broker of the last try; `None` when there was none.
@@ -134,9 +134,9 @@ pub struct EndedTransaction {
     /// The topic, without namespace.
     pub topic: TopicName,
     /// The unique id of the half message.
-    pub message_id: String,
+    pub message_id: IdText,
     /// The transaction's id, where the broker gave one.
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<IdText>,
     /// Where the end went.
     pub address: Endpoint,
     /// Commit or rollback; [`TransactionKind::None`] when the state is not known yet.
@@ -341,7 +341,7 @@ mod tests {
         let end = EndedTransaction {
             group: config.group.clone(),
             topic: TopicName::new("T").unwrap(),
-            message_id: String::new(),
+            message_id: IdText::default(),
             transaction_id: None,
             address: Endpoint::new("a:1").unwrap(),
             state: TransactionKind::Commit,

@@ -2,6 +2,7 @@
 //! happens on the caller's side, before any lock (DESIGN 4), and none of it touches the caller's
 //! own copy (PROTOCOL I 40).
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub struct Prepared {
     pub(crate) sys_flag: i32,
     pub(crate) properties: String,
     pub(crate) body: Bytes,
-    pub(crate) message_id: String,
+    pub(crate) id: IdPlace,
     pub(crate) batch: bool,
     /// Whether it is the reply to a request: such go under a code of their own (PROTOCOL B.2).
     pub(crate) reply: bool,
@@ -43,6 +44,15 @@ pub struct Prepared {
     pub(crate) end: Option<Box<EndTransaction>>,
     /// Whether only brokers from 5.0 on deliver it when it asks for that (PROTOCOL D.2).
     pub(crate) timed: bool,
+}
+
+/// Where a message's id is: nothing is kept twice while it is under way.
+#[derive(Debug)]
+pub(crate) enum IdPlace {
+    /// In the properties, from byte to byte.
+    Property(Range<u32>),
+    /// The list of a batch's.
+    List(Box<str>),
 }
 
 /// Which queue a message wants (PROTOCOL F).
@@ -72,7 +82,7 @@ impl Prepared {
         unique_id: impl FnOnce() -> UniqueId,
     ) -> Result<Self, SendError> {
         message.check(config.max_message_size)?;
-        message.stamp(unique_id);
+        let mut id = message.stamp(unique_id);
         let topic = match message.is_reply() {
             // Every broker has this topic under this name, whatever the namespace (PROTOCOL G.3).
             true => message.topic().clone(),
@@ -85,10 +95,11 @@ impl Prepared {
         }
         if adds(config) {
             message.check(config.max_message_size)?;
+            // What was added may have taken an earlier piece's place.
+            let moved = message.properties().range_of(property::UNIQ_KEY);
+            id = moved.unwrap_or_default();
         }
         let properties = message.properties();
-        let message_id = properties.get(property::UNIQ_KEY).unwrap_or_default();
-        let message_id = message_id.to_owned();
         let timed = is_timed(properties);
         let half = properties.get(property::TRAN_MSG) == Some("true");
         let (mut reconsume_times, mut max_reconsume_times) = (None, None);
@@ -108,7 +119,7 @@ impl Prepared {
             flag: message.flag_value(),
             sys_flag: sys_flag.0,
             body,
-            message_id,
+            id: IdPlace::property(id),
             batch: false,
             reply: message.is_reply(),
             correlation: None,
@@ -179,14 +190,15 @@ impl Prepared {
             .messages()
             .iter()
             .filter_map(|m| m.properties().get(property::UNIQ_KEY));
-        let message_id = ids.collect::<Vec<_>>().join(",");
+        let ids = ids.collect::<Vec<_>>().join(",");
         let timeout = batch.own_timeout().unwrap_or(config.send_timeout);
         Ok(Self {
             target: Target::of(batch.placement(), batch.messages().first()),
             properties: batch_properties(batch.waits_for_store()),
             body: body.freeze(),
+            id: IdPlace::List(ids.into()),
             batch: true,
-            ..Self::plain(topic, message_id, timeout)
+            ..Self::plain(topic, timeout)
         })
     }
 
@@ -199,15 +211,15 @@ impl Prepared {
         let waits = first.key.as_ref().is_none_or(|key| key.waits);
         let len = members.clone().map(|member| member.member().encoded_len());
         let mut body = BytesMut::with_capacity(len.sum());
-        let mut message_id = String::new();
+        let mut ids = String::new();
         for member in members {
             if let Err(error) = member.member().encode(&mut body) {
                 return Some(Err(error));
             }
-            if !message_id.is_empty() {
-                message_id.push(',');
+            if !ids.is_empty() {
+                ids.push(',');
             }
-            message_id.push_str(&member.message_id);
+            ids.push_str(member.message_id());
         }
         Some(Ok(Self {
             target: match &first.target {
@@ -216,36 +228,36 @@ impl Prepared {
             },
             properties: batch_properties(waits),
             body: body.freeze(),
+            id: IdPlace::List(ids.into()),
             batch: true,
-            ..Self::plain(first.topic.clone(), message_id, first.timeout)
+            ..Self::plain(first.topic.clone(), first.timeout)
         }))
     }
 
     /// What tells a broker about the end of a transaction; the budget is to be set.
     pub(crate) fn end(topic: TopicName, target: Target, end: EndTransaction) -> Self {
-        let mut prepared = Self::plain(topic, end.message_id.clone(), Duration::ZERO);
+        let mut prepared = Self::plain(topic, Duration::ZERO);
         prepared.target = target;
         prepared.end = Some(Box::new(end));
         prepared
     }
 
-    /// A message of the engine's own making.
+    /// A message of the engine's own making, whose id nobody asks for.
     pub(crate) fn own(
         topic: TopicName,
         properties: String,
         body: String,
-        message_id: String,
         timeout: Duration,
     ) -> Self {
         Self {
             properties,
             body: body.into(),
-            ..Self::plain(topic, message_id, timeout)
+            ..Self::plain(topic, timeout)
         }
     }
 
-    /// What all kinds have in common: an empty message to any queue.
-    fn plain(topic: TopicName, message_id: String, timeout: Duration) -> Self {
+    /// What all kinds have in common: an empty message to any queue, without an id.
+    fn plain(topic: TopicName, timeout: Duration) -> Self {
         Self {
             topic,
             target: Target::Any,
@@ -254,7 +266,7 @@ impl Prepared {
             sys_flag: 0,
             properties: String::new(),
             body: Bytes::new(),
-            message_id,
+            id: IdPlace::property(0..0),
             batch: false,
             reply: false,
             correlation: None,
@@ -271,9 +283,17 @@ impl Prepared {
         &self.topic
     }
 
-    /// The unique id, or a batch's list of them. Empty once a receipt has taken it over.
+    /// The unique id, or a batch's list of them; for the end of a transaction that of the half
+    /// message.
     pub fn message_id(&self) -> &str {
-        &self.message_id
+        match (&self.end, &self.id) {
+            (Some(end), _) => &end.message_id,
+            (None, IdPlace::List(ids)) => ids,
+            (None, IdPlace::Property(at)) => {
+                let id = self.properties.get(at.start as usize..at.end as usize);
+                id.unwrap_or_default()
+            }
+        }
     }
 
     /// The message as a member of a batch.
@@ -331,6 +351,13 @@ fn is_timed(properties: &Properties) -> bool {
         && properties
             .get(property::DELAY)
             .is_none_or(|level| level == "0")
+}
+
+impl IdPlace {
+    /// Properties are checked to be shorter than 32 KiB.
+    fn property(at: Range<usize>) -> Self {
+        Self::Property(at.start as u32..at.end as u32)
+    }
 }
 
 impl Target {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rocketmq_proto::header::SendAnswer;
-use rocketmq_proto::{CommandView, MessageQueue, ResponseCode, TopicName};
+use rocketmq_proto::{CommandView, IdText, MessageQueue, ResponseCode, TopicName};
 
 use crate::trace::TracedHalf;
 
@@ -33,15 +33,15 @@ pub struct SendReceipt {
     pub status: SendStatus,
     /// The unique id that the producer gave it (`msgId`, UNIQ_KEY); for a batch those of its
     /// members, joined by commas.
-    pub message_id: String,
+    pub message_id: IdText,
     /// Where the broker stored it (`offsetMsgId`); for a batch a list as well.
-    pub offset_message_id: String,
+    pub offset_message_id: IdText,
     /// The topic, the broker of the try that succeeded, and the queue that the broker used.
     pub queue: MessageQueue,
     /// Its place in the queue; for a batch that of the first member.
     pub queue_offset: i64,
     /// The transaction id, from 5.x brokers (`transactionId`).
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<IdText>,
     /// The handle to recall a delayed message with, from 5.3.2 on (`recallHandle`).
     pub recall_handle: Option<String>,
     /// The broker's region (`regionId`).
@@ -101,8 +101,8 @@ impl SendReceipt {
         let header: SendAnswer<'_> = answer.ext.decode().map_err(|error| error.to_string())?;
         Ok(Box::new(Self {
             status,
-            message_id: header.batch_uniq_id.unwrap_or_default().into_owned(),
-            offset_message_id: header.msg_id.into_owned(),
+            message_id: header.batch_uniq_id.map(Into::into).unwrap_or_default(),
+            offset_message_id: header.msg_id.into(),
             queue: MessageQueue {
                 topic: topic.clone(),
                 broker: broker.clone(),

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Certainty, SendError, SendErrorKind};
 use crate::event::Event;
 use crate::io::{ConnId, Now, OpId, Outcome, Output};
-use crate::op::{Carrier, Op, State};
+use crate::op::{Op, State};
 use crate::receipt::SendReceipt;
 use crate::route::TopicId;
 
@@ -78,13 +78,7 @@ impl Engine {
         let Some(send) = op.as_send_mut() else { return };
         let is_request = send.prepared.correlation.is_some();
         if receipt.message_id.is_empty() {
-            let own = &mut send.prepared.message_id;
-            let carrier = send.carrier.as_deref();
-            let is_needed = is_request || matches!(carrier, Some(Carrier::Batch(_)));
-            receipt.message_id = match is_needed {
-                true => own.clone(),
-                false => std::mem::take(own),
-            };
+            receipt.message_id = send.prepared.message_id().into();
         }
         match deadline.filter(|_| is_request) {
             None => self.finish(now, id, Outcome::Sent(receipt)),
@@ -103,7 +97,7 @@ impl Engine {
         let text = format!(
             "the request to topic {} was stored as {}, but no reply came within {:.1?}",
             self.config.own_topic(&send.prepared.topic),
-            send.prepared.message_id,
+            send.prepared.message_id(),
             now.mono.saturating_duration_since(op.since)
         );
         let error = SendError::new(SendErrorKind::NoReply, Certainty::Stored, text)

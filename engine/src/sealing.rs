@@ -74,12 +74,6 @@ impl Engine {
         let Some(send) = op.as_send().filter(is_send) else {
             return;
         };
-        // A receipt has taken the id over, unless the broker named one of its own.
-        let own = &send.prepared.message_id;
-        let message_id = match outcome {
-            Outcome::Sent(receipt) if own.is_empty() => &receipt.message_id,
-            _ => own,
-        };
         let (outcome, attempts) = match outcome {
             Outcome::Sent(receipt) => (Ok(Some((**receipt).clone())), receipt.attempts),
             Outcome::Failed(error) => (Err(error.clone()), error.attempts().len() as u32),
@@ -89,7 +83,7 @@ impl Engine {
         let sent = SentMessage {
             group: config.group.clone(),
             topic: config.own_topic(&send.prepared.topic).into_owned(),
-            message_id: message_id.clone(),
+            message_id: send.prepared.message_id().into(),
             oneway: send.oneway,
             broker: attempt.map(|attempt| attempt.broker.name.clone()),
             address: attempt.and_then(|attempt| attempt.address().cloned()),

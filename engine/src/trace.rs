@@ -259,7 +259,7 @@ impl Engine {
             let (properties, body) = page.into_parts(&id);
             trace.under_way = [trace.under_way, load].into_iter().sum();
             let epoch = trace.messages.enter();
-            let prepared = Prepared::own(topic, properties, body, id.to_string(), TIMEOUT);
+            let prepared = Prepared::own(topic, properties, body, TIMEOUT);
             let mut send = Send::new(Box::new(prepared), false, epoch);
             send.carrier = Some(Box::new(Carrier::Trace(load)));
             let op = self.ops.insert(Op {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocketmq_proto::header::EndTransactionRequest;
 use rocketmq_proto::{
-    Flags, InvalidMessage, Message, OffsetMessageId, RequestCode, TopicName, TransactionKind,
-    UniqueId, property,
+    Flags, IdText, InvalidMessage, Message, OffsetMessageId, RequestCode, TopicName,
+    TransactionKind, UniqueId, property,
 };
 
 use crate::config::Config;
@@ -82,8 +82,8 @@ pub(crate) struct EndTransaction {
     pub(crate) broker: Option<String>,
     pub(crate) table_offset: i64,
     pub(crate) commit_log_offset: i64,
-    pub(crate) message_id: String,
-    pub(crate) transaction_id: Option<String>,
+    pub(crate) message_id: IdText,
+    pub(crate) transaction_id: Option<IdText>,
     pub(crate) decision: Decision,
     /// The connection on which the broker asked, when it did: the answer goes there or nowhere.
     pub(crate) asked_on: Option<ConnId>,
@@ -214,7 +214,7 @@ impl EndTransaction {
             commit_or_rollback: self.decision.state.code(),
             from_transaction_check: Some(self.asked_on.is_some()),
             msg_id: Cow::Borrowed(&self.message_id),
-            transaction_id: text(&self.transaction_id),
+            transaction_id: self.transaction_id.as_deref().map(Cow::Borrowed),
             broker_name: text(&self.broker),
         }
     }
@@ -444,13 +444,13 @@ mod tests {
             message.properties_mut().set(name, "5").unwrap();
         }
         let prepared = half(message).unwrap();
-        let properties = Properties::from_wire(prepared.properties);
+        let properties = Properties::from_wire(&*prepared.properties);
         assert_eq!(properties.get(property::TRAN_MSG), Some("true"));
         assert_eq!(properties.get(property::PGROUP), Some("payers"));
         assert_eq!(properties.get(property::TAGS), Some("paid"));
         assert_eq!(
             properties.get(property::UNIQ_KEY),
-            Some(&*prepared.message_id)
+            Some(prepared.message_id())
         );
         for name in DELAYS {
             assert_eq!(properties.get(name), None, "{name}");

@@ -1,6 +1,7 @@
 //! A message to send: a chain that never fails, and one check at its end (PROTOCOL D.1, E.4).
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -214,14 +215,17 @@ impl Message {
 
     /// Adds what every message carries when it leaves (PROTOCOL D.2): a unique id from `next_id`
     /// unless there is one, and `WAIT` = `true` unless there is a `WAIT`, as Java's constructors do.
-    pub fn stamp(&mut self, next_id: impl FnOnce() -> UniqueId) {
-        if !self.properties.contains(property::UNIQ_KEY) {
-            self.properties
-                .append(property::UNIQ_KEY, &next_id().to_hex());
-        }
+    /// Says where in the [wire string](Properties::as_wire) of the properties the id stands.
+    pub fn stamp(&mut self, next_id: impl FnOnce() -> UniqueId) -> Range<usize> {
+        let known = self.properties.range_of(property::UNIQ_KEY);
+        let id = known.unwrap_or_else(|| {
+            let id = next_id().to_hex();
+            self.properties.append(property::UNIQ_KEY, &id)
+        });
         if !self.properties.contains(property::WAIT) {
             self.properties.append(property::WAIT, "true");
         }
+        id
     }
 
     /// The properties, for producers and tools: reserved names can be set here.

@@ -1,8 +1,9 @@
 //! The three ids of a message: the producer's, the broker's, and the handle to recall it
-//! (PROTOCOL D.5, D.6, B.14).
+//! (PROTOCOL D.5, D.6, B.14); and ids as text, whoever made them.
 
 mod offset_id;
 mod recall;
+mod text;
 mod unique;
 
 use std::net::IpAddr;
@@ -11,7 +12,8 @@ use thiserror::Error;
 
 pub use offset_id::OffsetMessageId;
 pub use recall::{InvalidRecallHandle, RecallHandle};
-pub use unique::{UniqueId, UniqueIdHex, UniqueIdSeed, UniqueIds};
+pub use text::IdText;
+pub use unique::{UniqueId, UniqueIdSeed, UniqueIds};
 
 /// Why a text is not an id.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -99,8 +101,8 @@ impl IdBytes {
         tail
     }
 
-    fn to_hex(self) -> UniqueIdHex {
-        UniqueIdHex::new(self.as_bytes())
+    fn to_hex(self) -> IdText {
+        IdText::hex(self.as_bytes())
     }
 }
 
@@ -115,3 +117,5 @@ fn nibble(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

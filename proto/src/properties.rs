@@ -1,6 +1,7 @@
 //! The properties of a message, kept as the text that goes over the wire (PROTOCOL D.1).
 
 use std::fmt;
+use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 use thiserror::Error;
@@ -158,7 +159,17 @@ impl Properties {
         if !self.marks.may_hold(name) {
             return None;
         }
-        self.find(name)
+        self.find(name).map(|(_, value)| value)
+    }
+
+    /// Where the value that [`get`](Self::get) finds stands in the wire string.
+    #[inline]
+    pub fn range_of(&self, name: &str) -> Option<Range<usize>> {
+        if !self.marks.may_hold(name) {
+            return None;
+        }
+        let (end, value) = self.find(name)?;
+        Some(end - value.len()..end)
     }
 
     /// Whether `name` has a value.
@@ -188,9 +199,10 @@ impl Properties {
         self.iter().next().is_none()
     }
 
-    /// Writes a property whose name and value are known to be clean and new.
+    /// Writes a property whose name and value are known to be clean and new; says where the value
+    /// stands now.
     #[inline(always)]
-    pub(crate) fn append(&mut self, name: &str, value: &str) {
+    pub(crate) fn append(&mut self, name: &str, value: &str) -> Range<usize> {
         self.marks = self.marks.with(name);
         self.make_room(name.len() + value.len() + 2);
         if self.needs_separator() {
@@ -199,6 +211,7 @@ impl Properties {
         self.wire.push_str(name);
         self.wire.push(NAME_VALUE_SEPARATOR);
         self.wire.push_str(value);
+        self.wire.len() - value.len()..self.wire.len()
     }
 
     #[inline]
@@ -218,14 +231,15 @@ impl Properties {
         !matches!(self.wire.as_bytes().last(), None | Some(&PROPERTY_END))
     }
 
-    fn find(&self, name: &str) -> Option<&str> {
+    /// The value, and where it ends.
+    fn find(&self, name: &str) -> Option<(usize, &str)> {
         let mut rest = self.wire.as_str();
         loop {
             let start = memrchr(PROPERTY_END, rest.as_bytes()).map_or(0, |at| at + 1);
             let value = rest[start..].strip_prefix(name);
             let value = value.and_then(|value| value.strip_prefix(NAME_VALUE_SEPARATOR));
-            if value.is_some_and(|value| !value.is_empty()) && !has_separator(name) {
-                return value;
+            if let Some(value) = value.filter(|value| !value.is_empty() && !has_separator(name)) {
+                return Some((rest.len(), value));
             }
             rest = &rest[..start.checked_sub(1)?];
         }
@@ -364,7 +378,8 @@ mod tests {
         let twice = Properties::from_wire("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3\u{2}a\u{1}");
         assert_eq!(twice.get("a"), Some("3"));
         assert_eq!(twice.len(), 3);
-        assert_eq!(twice.get("c"), None);
+        assert_eq!(twice.range_of("a"), Some(10..11));
+        assert_eq!((twice.get("c"), twice.range_of("c")), (None, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::compress::{self, DecompressError};
-use crate::msg_id::OffsetMessageId;
+use crate::msg_id::{IdText, OffsetMessageId};
 use crate::properties::{Properties, property};
 use crate::sys_flag::SysFlag;
 
@@ -169,10 +169,10 @@ impl StoredMessage {
     }
 
     /// The id that producers and consumers speak of: the unique id, or else the offset id.
-    pub fn message_id(&self) -> String {
+    pub fn message_id(&self) -> IdText {
         match self.properties.get(property::UNIQ_KEY) {
-            Some(id) => id.to_owned(),
-            None => self.offset_message_id().to_string(),
+            Some(id) => id.into(),
+            None => self.offset_message_id().to_hex(),
         }
     }
 

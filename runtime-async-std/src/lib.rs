@@ -105,7 +105,7 @@ pub use rocketmq_engine::proto;
 #[cfg(feature = "acl")]
 pub use rocketmq_engine::proto::Credentials;
 pub use rocketmq_engine::proto::{
-    Batch, ClusterInfo, Compression, GroupName, InvalidBatch, InvalidMessage, InvalidName,
+    Batch, ClusterInfo, Compression, GroupName, IdText, InvalidBatch, InvalidMessage, InvalidName,
     LanguageCode, Message, MessageQueue, ResponseCode, SerializeType, StoredMessage, TopicName,
 };
 pub use rocketmq_engine::{

@@ -95,7 +95,7 @@ pub(crate) fn records_leave_by_themselves_after_the_linger<H: Harness>() {
         .into_iter()
         .map(|r| r.message_id.unwrap())
         .collect();
-    assert_eq!(ids, [receipt.message_id]);
+    assert_eq!(ids, [&*receipt.message_id]);
 }
 
 pub(crate) fn a_shutdown_takes_the_trace_along<H: Harness>() {
@@ -184,7 +184,7 @@ pub(crate) fn the_ends_of_transactions_are_traced<H: Transacts>() {
     ];
     assert_eq!(seen, expected);
     for (end, id) in ends.iter().zip([&ids[0], &ids[1], &ids[1]]) {
-        assert_eq!(end.message_id.as_ref(), Some(&id.into()));
+        assert_eq!(end.message_id.as_deref(), Some(&**id));
         assert_eq!((&*end.group, &*end.topic), ("payers", TOPIC));
         assert_eq!(end.tags.as_deref(), Some("half"));
         assert_eq!(end.kind, TraceKind::TransactionCommit);

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rocketmq_engine::{Config, Decision, Event, SendErrorKind, SendReceipt, TransactionState};
-use rocketmq_proto::{Message, RequestCode, StoredMessage, property};
+use rocketmq_proto::{IdText, Message, RequestCode, StoredMessage, property};
 use rocketmq_testkit::{Cluster, HalfState, Health};
 
 use super::support::{PATIENCE, TOPIC, assert_works, bodies, eventually, is_at_rest, message};
@@ -156,7 +156,7 @@ pub(crate) fn a_listener_that_panics_is_asked_again<H: Transacts>() {
 pub(crate) fn checks_come_while_the_local_transaction_runs<H: Transacts>() {
     let cluster = cluster();
     let harness = H::new();
-    let committed: Arc<Mutex<Vec<String>>> = Arc::default();
+    let committed: Arc<Mutex<Vec<IdText>>> = Arc::default();
     let database = committed.clone();
     let listener = move |message: StoredMessage| {
         let database = database.lock().unwrap();
@@ -318,7 +318,7 @@ fn says(state: TransactionState) -> Listener {
 }
 
 /// Runs a transaction that ends so; gives the message's id.
-fn transact(producer: &impl Transact, body: impl Into<String>, state: TransactionState) -> String {
+fn transact(producer: &impl Transact, body: impl Into<String>, state: TransactionState) -> IdText {
     let local = move |_: &Message, _: &SendReceipt| state.into();
     let receipt = producer.transact(message(body.into()), local).unwrap();
     assert_eq!(receipt.state, state);

@@ -389,7 +389,7 @@ struct Heard(Mutex<Vec<String>>);
 
 impl SendHook for Heard {
     fn after(&self, sent: &SentMessage) {
-        self.0.lock().unwrap().push(sent.message_id.clone());
+        self.0.lock().unwrap().push(sent.message_id.to_string());
     }
 }
 

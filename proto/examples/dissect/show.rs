@@ -95,7 +95,7 @@ impl<'a> StoredShown<'a> {
             reconsume_times: message.reconsume_times,
             prepared_transaction_offset: message.prepared_transaction_offset,
             properties: map_of(&message.properties),
-            message_id: message.message_id(),
+            message_id: message.message_id().into(),
             offset_message_id: message.offset_message_id().to_string(),
             body_len: body.len(),
             body_crc32: crc32fast::hash(&body),

@@ -195,11 +195,13 @@ fn stamping_adds_id_and_wait_once_and_is_foretold_to_the_byte() {
         message.properties = Properties::from_wire(start);
         let foretold = message.stamped_properties_len();
         let mut v6 = ids("fd00::2");
-        message.stamp(|| v6.next(1_700_000_000_000));
+        let at = message.stamp(|| v6.next(1_700_000_000_000));
         assert_eq!(message.properties.as_wire().len(), foretold, "{start:?}");
+        let id = message.properties.get(property::UNIQ_KEY);
+        assert_eq!(message.properties.as_wire().get(at.clone()), id);
         let once = message.properties.clone();
-        message.stamp(|| unreachable!("has an id"));
-        assert_eq!(message.properties, once);
+        let again = message.stamp(|| unreachable!("has an id"));
+        assert_eq!((message.properties, again), (once, at));
     }
 }
 

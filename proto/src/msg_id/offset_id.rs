@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::{IdBytes, InvalidId, TAIL};
+use super::{IdBytes, IdText, InvalidId, TAIL};
 
 /// The broker's id of a stored message: where it is and at which offset (PROTOCOL D.6). Its text is
 /// 32 or 56 upper-case hexadecimal digits.
@@ -19,14 +19,19 @@ impl OffsetMessageId {
     pub fn new(addr: SocketAddr, offset: i64) -> Self {
         Self { addr, offset }
     }
+
+    /// The digits, upper-case, without an allocation.
+    pub fn to_hex(self) -> IdText {
+        let mut tail = [0; TAIL];
+        tail[..4].copy_from_slice(&i32::from(self.addr.port()).to_be_bytes());
+        tail[4..].copy_from_slice(&self.offset.to_be_bytes());
+        IdBytes::new(self.addr.ip(), tail).to_hex()
+    }
 }
 
 impl fmt::Display for OffsetMessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut tail = [0; TAIL];
-        tail[..4].copy_from_slice(&i32::from(self.addr.port()).to_be_bytes());
-        tail[4..].copy_from_slice(&self.offset.to_be_bytes());
-        f.pad(&IdBytes::new(self.addr.ip(), tail).to_hex())
+        f.pad(&self.to_hex())
     }
 }
 

@@ -1,12 +1,9 @@
 use std::fmt;
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::str::FromStr;
 
-use super::{IdBytes, InvalidId, TAIL, V6};
-use crate::words::ONES;
+use super::{IdBytes, IdText, InvalidId, TAIL};
 
-const HEX_LEN: usize = 2 * V6;
 const MILLIS_PER_DAY: i64 = 86_400_000;
 /// Ids that one millisecond holds: the counter on the wire has 16 bits.
 const IDS_PER_MILLI: u32 = 1 << 16;
@@ -19,14 +16,6 @@ const MAX_UNIX_MS: u64 = 253_402_300_799_999;
 /// hexadecimal digits.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UniqueId(IdBytes);
-
-/// The digits of an id, without an allocation.
-#[derive(Clone, Copy)]
-#[repr(align(8))]
-pub struct UniqueIdHex {
-    digits: [u8; HEX_LEN],
-    len: u8,
-}
 
 /// What tells one generator of ids from all others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,8 +124,8 @@ impl UniqueId {
         IdBytes::parse(text).map(Self)
     }
 
-    /// The digits, upper-case, on the stack.
-    pub fn to_hex(self) -> UniqueIdHex {
+    /// The digits, upper-case, without an allocation.
+    pub fn to_hex(self) -> IdText {
         self.0.to_hex()
     }
 
@@ -237,49 +226,6 @@ fn year_and_month(day: i64) -> (i64, i64) {
         .take_while(|&month| first_day(year, month) <= day)
         .last();
     (year, month.unwrap_or(1))
-}
-
-impl UniqueIdHex {
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        let mut digits = [0; HEX_LEN];
-        for (digits, bytes) in digits.chunks_exact_mut(8).zip(bytes.chunks_exact(4)) {
-            // Both are of these lengths; an id has a multiple of four bytes.
-            if let (Some(digits), Some(bytes)) = (digits.first_chunk_mut(), bytes.first_chunk()) {
-                *digits = eight_digits(*bytes);
-            }
-        }
-        Self {
-            digits,
-            len: 2 * bytes.len().min(V6) as u8,
-        }
-    }
-}
-
-/// The digits of four bytes, worked out side by side in one word.
-fn eight_digits(bytes: [u8; 4]) -> [u8; 8] {
-    let halves = u64::from(u32::from_be_bytes(bytes));
-    let halves = (halves | halves << 16) & 0x0000_FFFF_0000_FFFF;
-    let halves = (halves | halves << 8) & 0x00FF_00FF_00FF_00FF;
-    let nibbles = (halves | halves << 4) & (ONES * 0x0F);
-    // Sixteen in each byte that is ten or more.
-    let letters = (nibbles + ONES * 6) & (ONES * 0x10);
-    let from_nine_to_a = (letters >> 4) * u64::from(b'A' - b'9' - 1);
-    (nibbles + ONES * u64::from(b'0') + from_nine_to_a).to_be_bytes()
-}
-
-impl Deref for UniqueIdHex {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        // Digits are ASCII; the default is never taken.
-        std::str::from_utf8(&self.digits[..usize::from(self.len)]).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for UniqueIdHex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self)
-    }
 }
 
 impl fmt::Debug for UniqueId {

@@ -41,7 +41,7 @@ enum Stage<F, T> {
 enum Step<F, T> {
     Next(Stage<F, T>),
     Wait(Stage<F, T>),
-    Done(Result<TransactionReceipt, SendError>),
+    Done(Result<Box<TransactionReceipt>, SendError>),
 }
 
 impl<F, T> TransactionFuture<F, T>
@@ -86,7 +86,7 @@ where
                 Poll::Pending => Step::Wait(Stage::Ended(ticket, receipt)),
                 Poll::Ready(outcome) => {
                     receipt.end = outcome.into_done();
-                    Step::Done(Ok(*receipt))
+                    Step::Done(Ok(receipt))
                 }
             },
             Stage::Over => Step::Done(Err(SendError::closed(Certainty::Unknown))),
@@ -106,12 +106,12 @@ where
     }
 
     fn end(&self, receipt: SendReceipt, decision: Decision) -> Step<F, T> {
-        let mut receipt = TransactionReceipt::new(receipt, &decision);
+        let mut receipt = Box::new(TransactionReceipt::new(receipt, &decision));
         let ended = self
             .handle
             .end_transaction(Now::system(), &receipt.receipt, decision);
         match ended {
-            Ok(ticket) => Step::Next(Stage::Ended(ticket, Box::new(receipt))),
+            Ok(ticket) => Step::Next(Stage::Ended(ticket, receipt)),
             Err(error) => {
                 receipt.end = Err(error);
                 Step::Done(Ok(receipt))
@@ -141,7 +141,7 @@ where
                 }
                 Step::Done(outcome) => {
                     self.open = None;
-                    return Poll::Ready(outcome);
+                    return Poll::Ready(outcome.map(|receipt| *receipt));
                 }
             }
         }

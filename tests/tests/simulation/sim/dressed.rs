@@ -39,7 +39,7 @@ impl SendHook for Diary {
 
     fn after(&self, sent: &SentMessage) {
         let mut told = self.told.lock().expect("no panic");
-        *told.entry(sent.message_id.clone()).or_default() += 1;
+        *told.entry(sent.message_id.to_string()).or_default() += 1;
         drop(told);
         if sent.attempts % 2 == 0 {
             // Says nothing on the screen, as `panic!` would.

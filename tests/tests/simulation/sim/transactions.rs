@@ -80,7 +80,7 @@ impl World {
                 .pick(&[TransactionState::Commit, TransactionState::Rollback]),
             _ => TransactionState::Rollback,
         };
-        self.ledger.insert(receipt.message_id.clone(), verdict);
+        self.ledger.insert(receipt.message_id.to_string(), verdict);
         let decision = self.draw_decision(verdict);
         let end = Prepared::end_of(&self.config, receipt, decision);
         let end = end.map_err(|error| format!("a receipt that ends nothing: {error}"))?;
@@ -123,7 +123,7 @@ impl World {
         // Some never answer.
         if !self.rng.chance(100) {
             let after = self.rng.time(Duration::from_millis(300));
-            self.schedule(after, Event::Decide(op, half.message_id()));
+            self.schedule(after, Event::Decide(op, half.message_id().into()));
         }
         Ok(())
     }
