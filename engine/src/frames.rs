@@ -7,16 +7,19 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rocketmq_proto::header::{Fields, SendMessageRequest};
 use rocketmq_proto::{
-    CommandView, EncodeError, Flags, Frame as ReceivedFrame, Head, RequestCode, encode_head,
+    CommandView, EncodeError, Flags, Frame as ReceivedFrame, FrameLimits, Head, RequestCode,
+    UsualSend, encode_head,
 };
 
 use crate::engine::Engine;
 use crate::error::SendError;
 use crate::event::Event;
-use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output};
+use crate::io::{CloseReason, ConnId, Frame, FrameSeq, Now, OpId, Output, ProducerId};
+use crate::member::Members;
 use crate::naming::{Extra, WithExtra};
 use crate::op::{Carrier, State};
 use crate::pending::Waiter;
+use crate::prepare::Prepared;
 use crate::seal::{self, Seal};
 
 /// Heads are written into pieces of this size, one after the other.
@@ -31,31 +34,19 @@ impl Engine {
         let Some(op) = self.ops.get(id) else { return };
         let Some(send) = op.as_send() else { return };
         let Some(attempt) = &send.attempt else { return };
-        let config = self.members.config(op.producer);
-        let group = match send.carrier.as_deref() {
-            Some(Carrier::Trace(_)) => Cow::Borrowed(self.members.trace_group(op.producer)),
-            _ => config.wire_group(),
-        };
         let prepared = &send.prepared;
         if prepared.end.is_some() {
             return self.transmit_end(now, id, conn);
         }
         let oneway = send.oneway;
-        let header = SendMessageRequest {
-            producer_group: group,
-            topic: Cow::Borrowed(prepared.topic.as_str()),
-            default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
-            default_topic_queue_nums: config.default_topic_queues,
+        let usual = UsualSend {
+            topic: prepared.topic.as_str(),
             queue_id: attempt.queue_id,
             sys_flag: prepared.sys_flag,
             born_timestamp: i64::try_from(now.unix_ms).unwrap_or(i64::MAX),
             flag: prepared.flag,
-            properties: Some(Cow::Borrowed(&prepared.properties)),
-            reconsume_times: Some(prepared.reconsume_times),
-            unit_mode: Some(config.unit_mode),
-            max_reconsume_times: prepared.max_reconsume_times,
-            batch: Some(prepared.batch),
-            broker_name: Some(Cow::Borrowed(&*attempt.broker.name)),
+            properties: &prepared.properties,
+            broker_name: &attempt.broker.name,
         };
         let code = match (prepared.batch, prepared.reply) {
             (true, _) => RequestCode::SEND_BATCH_MESSAGE,
@@ -69,15 +60,25 @@ impl Engine {
         } else {
             Flags::REQUEST
         };
-        let head = match encode(
-            (&self.config, &self.extra),
-            &mut self.heads,
-            code.0,
-            opaque,
-            (flags, None),
-            &header,
-            &body,
-        ) {
+        let is_trace = matches!(send.carrier.as_deref(), Some(Carrier::Trace(_)));
+        let heads = self.members.send_heads(op.producer);
+        let heads = heads.filter(|_| prepared.is_usual() && !is_trace);
+        let written = if let Some(heads) = heads {
+            write_head(&self.config, &mut self.heads, |out, limits| {
+                heads.encode(out, opaque, flags, &usual, body.len(), limits)
+            })
+        } else {
+            encode(
+                (&self.config, &self.extra),
+                &mut self.heads,
+                code.0,
+                opaque,
+                (flags, None),
+                &all_fields(&self.members, op.producer, prepared, is_trace, usual),
+                &body,
+            )
+        };
+        let head = match written {
             Ok(head) => head,
             Err(error) => return self.fail_send(now, id, SendError::from(error)),
         };
@@ -323,6 +324,30 @@ impl Engine {
     }
 }
 
+/// The header of a send that its producer's heads do not fit.
+fn all_fields<'a>(
+    members: &'a Members,
+    producer: ProducerId,
+    prepared: &Prepared,
+    is_trace: bool,
+    usual: UsualSend<'a>,
+) -> SendMessageRequest<'a> {
+    let config = members.config(producer);
+    SendMessageRequest {
+        producer_group: match is_trace {
+            true => Cow::Borrowed(members.trace_group(producer)),
+            false => config.wire_group(),
+        },
+        default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
+        default_topic_queue_nums: config.default_topic_queues,
+        reconsume_times: Some(prepared.reconsume_times),
+        unit_mode: Some(config.unit_mode),
+        max_reconsume_times: prepared.max_reconsume_times,
+        batch: Some(prepared.batch),
+        ..SendMessageRequest::from(usual)
+    }
+}
+
 pub(crate) fn encode(
     (config, extra): (&crate::Config, &Extra),
     heads: &mut BytesMut,
@@ -332,9 +357,6 @@ pub(crate) fn encode(
     header: &impl Fields,
     body: &Bytes,
 ) -> Result<Bytes, EncodeError> {
-    if heads.capacity() < 1024 {
-        heads.reserve(HEAD_CHUNK);
-    }
     let head = Head {
         code,
         language: config.language,
@@ -343,15 +365,30 @@ pub(crate) fn encode(
         flags,
         remark,
     };
+    let (ty, body_len) = (config.serialize_type, body.len());
+    write_head(config, heads, |out, limits| {
+        if extra.is_empty() {
+            return encode_head(out, ty, &head, header, &[], body_len, limits);
+        }
+        let fields = WithExtra {
+            fields: header,
+            extra,
+        };
+        encode_head(out, ty, &head, &fields, &[], body_len, limits)
+    })
+}
+
+/// Has a head written behind the others, and splits it off.
+fn write_head(
+    config: &crate::Config,
+    heads: &mut BytesMut,
+    write: impl FnOnce(&mut BytesMut, FrameLimits) -> Result<(), EncodeError>,
+) -> Result<Bytes, EncodeError> {
+    if heads.capacity() < 1024 {
+        heads.reserve(HEAD_CHUNK);
+    }
     let mut limits = config.frame_limits;
     limits.max_frame_len = limits.max_frame_len.saturating_sub(seal::room(config));
-    let (ty, body_len) = (config.serialize_type, body.len());
-    if extra.is_empty() {
-        encode_head(heads, ty, &head, header, &[], body_len, limits)?;
-    } else {
-        let fields = header;
-        let fields = WithExtra { fields, extra };
-        encode_head(heads, ty, &head, &fields, &[], body_len, limits)?;
-    }
+    write(heads, limits)?;
     Ok(heads.split().freeze())
 }

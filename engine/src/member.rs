@@ -1,16 +1,19 @@
 //! The producers that share one client: its connections, routes and permits (PROTOCOL E.3).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use rocketmq_proto::header::HeartbeatData;
+use rocketmq_proto::header::{HeartbeatData, SendMessageRequest};
+use rocketmq_proto::{Flags, Head, RequestCode, SendHeads};
 
 use crate::check_back::CheckBacks;
 use crate::config::{Config, ConfigError};
 use crate::engine::Engine;
 use crate::flush::Flushes;
 use crate::io::{Now, ProducerId};
+use crate::naming::Extra;
 use crate::peer::Link;
 use crate::shutdown::Closing;
 use crate::slab::Slab;
@@ -31,6 +34,8 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) config: Arc<Config>,
+    /// The heads of its sends. `None` when its requests carry more than usual ones.
+    pub(crate) send_heads: Option<SendHeads>,
     pub(crate) flushes: Flushes,
     pub(crate) check_backs: CheckBacks,
     /// Transactions whose end may yet be told.
@@ -63,6 +68,7 @@ impl Engine {
         let trace = trace.map(|settings| Box::new(Trace::new(settings, config.group.as_str())));
         let topics = config.topics.clone();
         let producer = self.members.list.insert(Member {
+            send_heads: send_heads(&self.config, &self.extra, &config),
             config,
             flushes: Flushes::default(),
             check_backs: CheckBacks::default(),
@@ -123,6 +129,27 @@ impl Engine {
     }
 }
 
+/// The heads of a producer's usual sends, unless every request of the `client` carries extra fields.
+fn send_heads(client: &Config, extra: &Extra, config: &Config) -> Option<SendHeads> {
+    let head = Head {
+        code: RequestCode::SEND_MESSAGE_V2.0,
+        language: client.language,
+        version: client.version,
+        opaque: 0,
+        flags: Flags::REQUEST,
+        remark: None,
+    };
+    let fields = SendMessageRequest {
+        producer_group: config.wire_group(),
+        default_topic: Cow::Borrowed(config.create_topic_key.as_str()),
+        default_topic_queue_nums: config.default_topic_queues,
+        unit_mode: Some(config.unit_mode),
+        ..SendMessageRequest::default()
+    };
+    let heads = SendHeads::new(client.serialize_type, head, &fields);
+    heads.ok().filter(|_| extra.is_empty())
+}
+
 impl Members {
     pub(crate) fn new(client: Arc<Config>) -> Self {
         Self {
@@ -174,6 +201,11 @@ impl Members {
         self.list
             .get(id)
             .map_or(&self.client, |member| &member.config)
+    }
+
+    /// The heads of a producer's usual sends.
+    pub(crate) fn send_heads(&mut self, id: ProducerId) -> Option<&mut SendHeads> {
+        self.get_mut(id)?.send_heads.as_mut()
     }
 
     /// The producer of this group, by the name that servers know.

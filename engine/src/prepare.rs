@@ -296,6 +296,13 @@ impl Prepared {
         }
     }
 
+    /// Whether the head of its frame says no more than [`UsualSend`](rocketmq_proto::UsualSend).
+    pub(crate) fn is_usual(&self) -> bool {
+        !(self.batch || self.reply)
+            && self.reconsume_times == 0
+            && self.max_reconsume_times.is_none()
+    }
+
     /// The message as a member of a batch.
     pub(crate) fn member(&self) -> BatchMember<'_> {
         BatchMember {

@@ -4,6 +4,7 @@ mod encode;
 mod entries;
 mod ext;
 mod owned;
+mod send_heads;
 mod view;
 
 pub(crate) use encode::HeadParts;
@@ -11,6 +12,8 @@ pub use encode::{EncodeError, Head, encode_head};
 pub(crate) use entries::Ends;
 pub use ext::{ExtFields, ExtFieldsIter};
 pub use owned::RemotingCommand;
+pub(crate) use send_heads::PieceSink;
+pub use send_heads::{SendHeads, UsualSend};
 pub use view::CommandView;
 
 /// The `flag` of a command (PROTOCOL A.6).

@@ -42,6 +42,8 @@ measure() {
     printf '# instructions\twhat\n'
     row "encode a send, V2, JSON header, beside copying its strings" encode-json encode-beside
     row "encode a send, V2, binary header, beside copying its strings" encode-binary encode-beside
+    row "encode its head as a producer does, most of it kept, JSON, beside copying its strings" kept-json encode-beside
+    row "encode its head as a producer does, most of it kept, binary, beside copying its strings" kept-binary encode-beside
     row "decode its answer, JSON header" decode-json
     row "decode its answer, binary header" decode-binary
     row "a batch of 32 messages of 1 KiB: make, check, stamp, encode" batch-of-32

@@ -10,7 +10,7 @@ use crate::header::{FieldSink, Fields, binary, json};
 use crate::writer::DECIMAL_ROOM;
 
 /// Enough for nearly every head, so that few need a look over their fields beforehand.
-const USUAL_ROOM: usize = 512;
+pub(super) const USUAL_ROOM: usize = 512;
 
 /// More than what the pieces of a head want beyond what they use.
 const SLACK: usize = 64;
@@ -130,12 +130,8 @@ pub(crate) fn encode_parts<F: Fields>(
     };
     match written {
         Ok(len) => {
+            put_lengths(&mut out[start..], ty, len, body_len);
             out.truncate(start + len);
-            // Just checked to fit 32 and 24 bits.
-            let total = (len + body_len - 4) as u32;
-            let typed_len = u32::from(ty as u8) << 24 | (len - PREFIX_LEN) as u32;
-            out[start..start + 4].copy_from_slice(&total.to_be_bytes());
-            out[start + 4..start + 8].copy_from_slice(&typed_len.to_be_bytes());
             Ok(())
         }
         Err(error) => {
@@ -147,7 +143,11 @@ pub(crate) fn encode_parts<F: Fields>(
 
 /// `len` is that of both length words and the header.
 #[inline]
-fn check_lengths(len: usize, body_len: usize, limits: FrameLimits) -> Result<(), EncodeError> {
+pub(super) fn check_lengths(
+    len: usize,
+    body_len: usize,
+    limits: FrameLimits,
+) -> Result<(), EncodeError> {
     let header_len = len - PREFIX_LEN;
     if header_len > MAX_HEADER_LEN {
         return Err(EncodeError::HeaderTooLarge {
@@ -156,6 +156,15 @@ fn check_lengths(len: usize, body_len: usize, limits: FrameLimits) -> Result<(),
         });
     }
     check_frame_len(len.saturating_add(body_len), limits)
+}
+
+/// Writes the length words in front of a head whose lengths were [checked](check_lengths): they fit 32 and 24 bits.
+#[inline]
+pub(super) fn put_lengths(head: &mut [u8], ty: SerializeType, len: usize, body_len: usize) {
+    let total = (len + body_len - 4) as u32;
+    let typed_len = u32::from(ty as u8) << 24 | (len - PREFIX_LEN) as u32;
+    head[..4].copy_from_slice(&total.to_be_bytes());
+    head[4..8].copy_from_slice(&typed_len.to_be_bytes());
 }
 
 /// The length word is read as a signed number by Java: no limit may go past that.

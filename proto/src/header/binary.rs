@@ -2,13 +2,16 @@
 
 use super::{FieldSink, Fields, HeaderError};
 use crate::code::LanguageCode;
-use crate::command::{CommandView, EncodeError, Ends, ExtFields, Flags, HeadParts};
+use crate::command::{CommandView, EncodeError, Ends, ExtFields, Flags, HeadParts, PieceSink};
 use crate::frame::{PREFIX_LEN, SerializeType};
 use crate::json::Text;
 use crate::writer::{DECIMAL_ROOM, Writer, decimal};
 
 /// Bytes of a header with neither remark nor ext fields.
 pub(crate) const FIXED_LEN: usize = 21;
+
+/// Where the correlation number stands; the flags follow.
+const OPAQUE_AT: usize = 5;
 
 /// Where the remark begins.
 const REMARK_AT: usize = 17;
@@ -52,7 +55,7 @@ pub(crate) fn encode<F: Fields>(
 
     let ext_at = PREFIX_LEN + REMARK_AT + remark.len();
     out.put(&[0; 4]);
-    let mut sink = BinarySink { out, error: None };
+    let mut sink = BinarySink::new(out);
     fields.write(&mut sink);
     for (key, value) in extra {
         sink.text(key, value);
@@ -65,18 +68,36 @@ pub(crate) fn encode<F: Fields>(
     };
     let ext_len = end - ext_at - 4;
     let ext_len = u32::try_from(ext_len).map_err(|_| EncodeError::ValueTooLong { len: ext_len })?;
-    if let Some(place) = room.get_mut(ext_at..).and_then(<[u8]>::first_chunk_mut) {
-        *place = ext_len.to_be_bytes();
-    }
+    put(room, ext_at, ext_len.to_be_bytes());
     Ok(Some(end))
 }
 
-struct BinarySink<'w, 'b> {
-    out: &'w mut Writer<'b>,
-    error: Option<EncodeError>,
+/// Sets the numbers of a head without a remark whose fixed part was written for another one; it ends at `end`.
+#[inline(always)]
+pub(crate) fn set_numbers(head: &mut [u8], opaque: i32, flags: Flags, end: usize) {
+    let ext_len = (end - PREFIX_LEN - FIXED_LEN) as u32;
+    put(head, PREFIX_LEN + OPAQUE_AT, opaque.to_be_bytes());
+    put(head, PREFIX_LEN + OPAQUE_AT + 4, flags.0.to_be_bytes());
+    put(head, PREFIX_LEN + REMARK_AT, ext_len.to_be_bytes());
 }
 
-impl BinarySink<'_, '_> {
+#[inline(always)]
+fn put(head: &mut [u8], at: usize, number: [u8; 4]) {
+    if let Some(place) = head.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = number;
+    }
+}
+
+pub(crate) struct BinarySink<'w, 'b> {
+    out: &'w mut Writer<'b>,
+    pub(crate) error: Option<EncodeError>,
+}
+
+impl<'w, 'b> BinarySink<'w, 'b> {
+    pub(crate) fn new(out: &'w mut Writer<'b>) -> Self {
+        Self { out, error: None }
+    }
+
     #[inline(always)]
     fn field(&mut self, key: &str, value: &[u8]) {
         if key.len() > MAX_KEY_LEN {
@@ -113,9 +134,7 @@ impl FieldSink for BinarySink<'_, '_> {
         if (0..10).contains(&value) {
             return self.field(key, &[b'0' + value as u8]);
         }
-        let mut digits = [0; DECIMAL_ROOM];
-        let left = decimal(&mut digits, value).map_or(0, |left| left.len());
-        let len = DECIMAL_ROOM - left;
+        let (digits, len) = digits(value);
         self.field(key, &digits[..len]);
     }
 
@@ -127,6 +146,43 @@ impl FieldSink for BinarySink<'_, '_> {
             self.field(key, b"false");
         }
     }
+}
+
+impl PieceSink for BinarySink<'_, '_> {
+    #[inline(always)]
+    fn key(&mut self, key: &str) {
+        self.out.put(&(key.len() as u16).to_be_bytes());
+        self.out.put(key.as_bytes());
+    }
+
+    #[inline(always)]
+    fn piece(&mut self, piece: &[u8]) {
+        self.out.put(piece);
+    }
+
+    #[inline(always)]
+    fn text_value(&mut self, value: &str) {
+        self.out.put(&(value.len() as u32).to_be_bytes());
+        self.out.put(value.as_bytes());
+    }
+
+    #[inline(always)]
+    fn int_value(&mut self, value: i64) {
+        if (0..10).contains(&value) {
+            return self.out.put(&[0, 0, 0, 1, b'0' + value as u8]);
+        }
+        let (digits, len) = digits(value);
+        self.out.put(&(len as u32).to_be_bytes());
+        self.out.put(&digits[..len]);
+    }
+}
+
+/// The digits of a number, and how many they are.
+#[inline(always)]
+fn digits(number: i64) -> ([u8; DECIMAL_ROOM], usize) {
+    let mut digits = [0; DECIMAL_ROOM];
+    let left = decimal(&mut digits, number).map_or(0, |left| left.len());
+    (digits, DECIMAL_ROOM - left)
 }
 
 /// Reads the header. Every length is checked against what is there; bytes that are not UTF-8 become U+FFFD when they are

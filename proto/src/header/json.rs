@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{FieldSink, Fields, HeaderError};
 use crate::code::LanguageCode;
-use crate::command::{CommandView, ExtFields, Flags, HeadParts};
+use crate::command::{CommandView, ExtFields, Flags, HeadParts, PieceSink};
 use crate::frame::PREFIX_LEN;
 use crate::json::{JsonError, Lexer, Plain, Text, Value, write};
 use crate::writer::Writer;
@@ -22,33 +22,49 @@ pub(crate) fn encode<F: Fields>(
     extra: &[(&str, &str)],
 ) -> Option<usize> {
     let out = &mut Writer::new(room);
-    out.put(&[0; PREFIX_LEN]);
-    out.put(b"{\"code\":");
-    number(out, head.code);
+    begin(out, head.code);
     ext_fields(out, fields, extra);
     out.put(b",\"flag\":");
     number(out, head.flags.0);
-    if let Some(language) = head.language {
+    from_flags_to_opaque(out, head.language);
+    number(out, head.opaque);
+    if let Some(remark) = head.remark {
+        out.put(b",\"remark\":");
+        write::string(out, remark);
+    }
+    end(out, head.version);
+    out.finish()
+}
+
+/// The room for the length words and what stands before the ext fields.
+#[inline(always)]
+pub(crate) fn begin(out: &mut Writer<'_>, code: i32) {
+    out.put(&[0; PREFIX_LEN]);
+    out.put(b"{\"code\":");
+    number(out, code);
+}
+
+#[inline(always)]
+pub(crate) fn from_flags_to_opaque(out: &mut Writer<'_>, language: Option<LanguageCode>) {
+    if let Some(language) = language {
         out.put(b",\"language\":\"");
         // A peer takes an unknown name badly (PROTOCOL A.4), so a number without a name becomes OTHER.
         out.put(language.name().unwrap_or("OTHER").as_bytes());
         out.put(b"\"");
     }
     out.put(b",\"opaque\":");
-    number(out, head.opaque);
-    if let Some(remark) = head.remark {
-        out.put(b",\"remark\":");
-        write::string(out, remark);
-    }
+}
+
+#[inline(always)]
+pub(crate) fn end(out: &mut Writer<'_>, version: i32) {
     out.put(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
-    number(out, head.version);
+    number(out, version);
     out.put(b"}");
-    out.finish()
 }
 
 #[inline(always)]
 fn ext_fields<F: Fields>(out: &mut Writer<'_>, fields: &F, extra: &[(&str, &str)]) {
-    let mut sink = JsonSink { out, any: false };
+    let mut sink = JsonSink::new(out, true);
     fields.write(&mut sink);
     for (key, value) in extra {
         sink.entry(key, value);
@@ -61,7 +77,7 @@ fn ext_fields<F: Fields>(out: &mut Writer<'_>, fields: &F, extra: &[(&str, &str)
 }
 
 #[inline(always)]
-fn number(out: &mut Writer<'_>, number: i32) {
+pub(crate) fn number(out: &mut Writer<'_>, number: i32) {
     if (0..10).contains(&number) {
         out.put(&[b'0' + number as u8]);
     } else {
@@ -70,29 +86,37 @@ fn number(out: &mut Writer<'_>, number: i32) {
 }
 
 /// Every field is a string: its closing quote is written with what follows it, so that a short field is one piece.
-struct JsonSink<'w, 'b> {
+pub(crate) struct JsonSink<'w, 'b> {
     out: &'w mut Writer<'b>,
     any: bool,
 }
 
-impl JsonSink<'_, '_> {
+impl<'w, 'b> JsonSink<'w, 'b> {
+    /// A sink for the first fields of all, or for those that follow others.
+    pub(crate) fn new(out: &'w mut Writer<'b>, is_first: bool) -> Self {
+        Self {
+            out,
+            any: !is_first,
+        }
+    }
+
     /// What stands between the value before and the next key.
     const BETWEEN: &'static [u8] = b"\",\"";
     const BEFORE_FIRST: &'static [u8] = b",\"extFields\":{\"";
 
     /// The key and the start of its value, mostly of lengths known when compiled.
     #[inline(always)]
-    fn piece(&mut self, key: &str, value: &[u8]) {
+    fn field(&mut self, key: &str, value: &[u8]) {
         if self.any {
-            self.piece_after(Self::BETWEEN, key, value);
+            self.field_after(Self::BETWEEN, key, value);
         } else {
             self.any = true;
-            self.piece_after(Self::BEFORE_FIRST, key, value);
+            self.field_after(Self::BEFORE_FIRST, key, value);
         }
     }
 
     #[inline(always)]
-    fn piece_after(&mut self, before: &[u8], key: &str, value: &[u8]) {
+    fn field_after(&mut self, before: &[u8], key: &str, value: &[u8]) {
         let key_end = before.len() + key.len();
         let Some(window) = self.out.window(key_end + 3 + value.len()) else {
             return;
@@ -107,25 +131,25 @@ impl JsonSink<'_, '_> {
 impl FieldSink for JsonSink<'_, '_> {
     #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
-        self.piece(key, b"");
-        write::escaped(self.out, value);
+        self.key(key);
+        self.text_value(value);
     }
 
     #[inline(always)]
     fn int(&mut self, key: &str, value: i64) {
         if (0..10).contains(&value) {
-            return self.piece(key, &[b'0' + value as u8]);
+            return self.field(key, &[b'0' + value as u8]);
         }
-        self.piece(key, b"");
+        self.field(key, b"");
         self.out.decimal(value);
     }
 
     #[inline(always)]
     fn bool(&mut self, key: &str, value: bool) {
         if value {
-            self.piece(key, b"true");
+            self.field(key, b"true");
         } else {
-            self.piece(key, b"false");
+            self.field(key, b"false");
         }
     }
 
@@ -140,6 +164,31 @@ impl FieldSink for JsonSink<'_, '_> {
         write::escaped(self.out, key);
         self.out.put(b"\":\"");
         write::escaped(self.out, value);
+    }
+}
+
+impl PieceSink for JsonSink<'_, '_> {
+    #[inline(always)]
+    fn key(&mut self, key: &str) {
+        self.field(key, b"");
+    }
+
+    #[inline(always)]
+    fn piece(&mut self, piece: &[u8]) {
+        self.out.put(piece);
+    }
+
+    #[inline(always)]
+    fn text_value(&mut self, value: &str) {
+        write::escaped(self.out, value);
+    }
+
+    #[inline(always)]
+    fn int_value(&mut self, value: i64) {
+        if (0..10).contains(&value) {
+            return self.out.put(&[b'0' + value as u8]);
+        }
+        self.out.decimal(value);
     }
 }
 

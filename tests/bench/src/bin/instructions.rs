@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use rocketmq_bench::engine::{Lab, Load};
 use rocketmq_bench::samples;
 use rocketmq_proto::header::SendAnswer;
-use rocketmq_proto::{Batch, FrameDecoder, FrameLimits, Head, Message, SerializeType, encode_head};
+use rocketmq_proto::{Batch, FrameDecoder, FrameLimits, Head, Message, SendHeads, SerializeType, UsualSend, encode_head};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
     match &*item {
         "encode-json" => encode(json, times),
         "encode-binary" => encode(binary, times),
+        "kept-json" => kept(json, times),
+        "kept-binary" => kept(binary, times),
         "encode-beside" => copy_strings(times),
         "decode-json" => decode(json, times),
         "decode-binary" => decode(binary, times),
@@ -53,6 +55,30 @@ fn encode(ty: SerializeType, times: usize) {
         };
         let limits = FrameLimits::default();
         encode_head(&mut out, ty, &head, black_box(&request), &[], 1024, limits)
+            .expect("it fits a frame");
+        black_box(&out);
+    }
+}
+
+/// The same head by what was written of it before.
+fn kept(ty: SerializeType, times: usize) {
+    let mut out = BytesMut::with_capacity(4096);
+    let (head, request) = (samples::request_head(0), samples::request());
+    let mut heads = SendHeads::new(ty, head, &request).expect("it fits a header");
+    let send = UsualSend {
+        topic: &request.topic,
+        queue_id: request.queue_id,
+        sys_flag: request.sys_flag,
+        born_timestamp: request.born_timestamp,
+        flag: request.flag,
+        properties: request.properties.as_deref().unwrap_or_default(),
+        broker_name: request.broker_name.as_deref().unwrap_or_default(),
+    };
+    for opaque in 0..times {
+        out.clear();
+        let (opaque, limits) = (100_000 + opaque as i32, FrameLimits::default());
+        heads
+            .encode(&mut out, opaque, head.flags, black_box(&send), 1024, limits)
             .expect("it fits a frame");
         black_box(&out);
     }
