@@ -176,7 +176,7 @@ impl suite::Producer for Producer {
                 wait_until_asleep(&told.recv().unwrap());
                 Pending::from_thread(thread)
             }
-            Err(refused) => Pending::Over(Err(refused.error)),
+            Err(refused) => Pending::Over(Box::new(Err(refused.error))),
         }
     }
 
@@ -250,7 +250,7 @@ fn wait_until_asleep(stat: &str) {
 pub(crate) enum Pending {
     Blocked(Receiver<Sent>),
     Delivery(Delivery),
-    Over(Sent),
+    Over(Box<Sent>),
 }
 
 impl Pending {
@@ -269,7 +269,7 @@ impl suite::Pending for Pending {
         match self {
             Self::Blocked(told) => told.recv_timeout(patience).ok(),
             Self::Delivery(delivery) => delivery.wait_timeout(patience).ok(),
-            Self::Over(outcome) => Some(outcome),
+            Self::Over(outcome) => Some(*outcome),
         }
     }
 }
