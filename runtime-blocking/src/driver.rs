@@ -1,5 +1,5 @@
-//! The thread that moves a producer's bytes. All it knows of RocketMQ is what the hub tells it to
-//! do next.
+//! What moves a producer's bytes, on the thread that leads. All it knows of RocketMQ is what the hub
+//! tells it to do next.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -46,6 +46,8 @@ struct Place {
     driver: Option<Box<Driver>>,
     /// Whether it is the I/O thread's as soon as it is free.
     reserved: bool,
+    /// Whether no caller may have it any more.
+    kept: bool,
     /// How often callers have led.
     leads: u64,
     over: bool,
@@ -65,6 +67,7 @@ impl Lead {
             place: Mutex::new(Place {
                 driver: Some(Box::new(driver)),
                 reserved: true,
+                kept: false,
                 leads: 0,
                 over: false,
             }),
@@ -128,6 +131,9 @@ impl Lead {
     /// A lone caller takes the driver, if nobody has it.
     fn take(&self) -> Option<Leading<'_>> {
         let mut place = self.lock();
+        if place.kept {
+            return None;
+        }
         let driver = match place.driver.take() {
             Some(driver) if !place.reserved => driver,
             other => {
@@ -152,6 +158,13 @@ impl threads::Lead for Lead {
             return;
         };
         while !is_over(&self.caller) && leading.turn() {}
+    }
+
+    fn leave_to_io_thread(&self) {
+        let mut place = self.lock();
+        place.kept = true;
+        place.reserved |= place.driver.is_some();
+        self.bell.call();
     }
 }
 
@@ -186,12 +199,13 @@ impl<'a> Leading<'a> {
 
 impl Drop for Leading<'_> {
     fn drop(&mut self) {
-        let is_quiet = self.is_quiet();
         let Lead { bell, .. } = self.lead;
         let mut place = self.lead.lock();
+        // Looked at under the lock: who came to lead before this is seen, who comes later finds it free.
+        let is_quiet = self.is_quiet();
         place.driver = self.driver.take();
         place.over = place.driver.is_none();
-        place.reserved |= !is_quiet;
+        place.reserved |= !is_quiet || place.kept;
         if place.reserved || place.over {
             bell.call();
         } else {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rocketmq_engine::driver::threads::Producer;
 use rocketmq_engine::driver::{Setup, Supervisor};
 use rocketmq_engine::proto::Message;
-use rocketmq_engine::{Config, Endpoint, ProxyRule, SendErrorKind};
+use rocketmq_engine::{Config, Endpoint, ProxyRule, SendErrorKind, SendHook, SentMessage};
 use rocketmq_testkit::{Cluster, Fault, FaultRule, SocksProxy};
 
 use super::*;
@@ -225,6 +225,48 @@ fn callers_that_come_and_go_lose_nothing() {
     producers.iter().for_each(|producer| producer.flush());
     let stored = cluster.broker(0).stored(TOPIC).len();
     assert_eq!(stored, 800 + (0..200).filter(|n| n % 7 == 0).count() * 4);
+}
+
+/// It counts under a lock that its application also holds while it sends.
+struct Counts(Arc<Mutex<u32>>, mpsc::Sender<()>);
+
+impl SendHook for Counts {
+    fn after(&self, _: &SentMessage) {
+        *self.0.lock().unwrap() += 1;
+        self.1.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_hook_may_take_a_lock_that_its_caller_holds_while_it_sends() {
+    let (tell, counted) = mpsc::channel();
+    let count = Arc::new(Mutex::new(0));
+    let hook = Arc::new(Counts(count.clone(), tell));
+    let cluster = Cluster::builder().topic(TOPIC, 4);
+    let (_cluster, led) = start_with(cluster, PATIENCE, |config| config.hooks.send.push(hook));
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for _ in 0..200 {
+            let held = count.lock().unwrap();
+            led.producer.send(message()).unwrap();
+            drop(held);
+            counted.recv().unwrap();
+        }
+        tell.send(led.leads()).unwrap();
+    });
+    assert_eq!(told.recv_timeout(LIMIT), Ok(0));
+}
+
+#[test]
+fn when_a_producer_with_hooks_joins_the_callers_of_others_lead_no_more() {
+    let (_cluster, led) = start(AN_HOUR);
+    led.until_free();
+    threads::Lead::leave_to_io_thread(&*led.lead);
+    let before = led.leads();
+    for _ in 0..100 {
+        led.producer.send(message()).unwrap();
+    }
+    assert_eq!(led.leads(), before);
 }
 
 impl Led {

@@ -1,4 +1,4 @@
-//! A connection, as the I/O thread serves it.
+//! A connection, as the thread that leads serves it.
 
 use std::io::{self, Read};
 use std::net::Shutdown;

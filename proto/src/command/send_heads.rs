@@ -147,7 +147,9 @@ impl SendHeads {
             self.to_flag = to_flag(std::mem::take(&mut self.to_flag), self.ty, born);
         }
         let start = out.len();
-        out.resize(start + USUAL_ROOM, 0);
+        // What properties take beyond the usual, some of it escaped.
+        let room = USUAL_ROOM.max(USUAL_ROOM / 2 + 2 * send.properties.len());
+        out.resize(start + room, 0);
         let room = &mut out[start..];
         let written = match self.ty {
             SerializeType::Json => self.write_json(room, opaque, flags, send),

@@ -71,8 +71,8 @@ impl<S: Socket + Unpin> Future for Link<S> {
         // answer.
         let (mut reads, mut writes) = (true, true);
         for _ in 0..TURNS {
-            // Read first: what a connection has said, its end above all, is known before more is
-            // written on it.
+            // Read first: what a connection has said by now, its end above all, is known before
+            // anything is written on it.
             if reads {
                 match self.poll_read(cx) {
                     Poll::Ready(Step::Done) => writes = true,

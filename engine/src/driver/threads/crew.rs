@@ -50,6 +50,10 @@ pub trait Lead: fmt::Debug + Send + Sync {
     /// turn, and again when the waker it was given is called. Returns at once when another thread
     /// leads, and early when the producer is closed.
     fn lead(&self, is_over: &mut dyn FnMut(&Waker) -> bool);
+
+    /// Lets no caller lead from now on. Asked for a producer with hooks: they run on the thread that
+    /// leads, and may want a lock that a caller holds while it sends.
+    fn leave_to_io_thread(&self);
 }
 
 /// The threads that serve one producer. Dropped with its last handle: they end by themselves then.
@@ -78,6 +82,9 @@ impl Crew {
         let config = producer.config();
         let name = |role| format!("rmq-{}-{role}", config.group);
         let io = io.map(|io| spawn.spawn(name("io"), io)).transpose()?;
+        if let Some(lead) = lead.as_ref().filter(|_| !config.hooks.is_empty()) {
+            lead.leave_to_io_thread();
+        }
         let listening = match listener {
             Some(listener) => Listening::start(listener, producer, &spawn)?,
             None => Listening::default(),

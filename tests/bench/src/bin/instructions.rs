@@ -11,7 +11,10 @@ use bytes::BytesMut;
 use rocketmq_bench::engine::{Lab, Load};
 use rocketmq_bench::samples;
 use rocketmq_proto::header::SendAnswer;
-use rocketmq_proto::{Batch, FrameDecoder, FrameLimits, Head, Message, SendHeads, SerializeType, UsualSend, encode_head};
+use rocketmq_proto::{
+    Batch, FrameDecoder, FrameLimits, Head, Message, SendHeads, SerializeType, UsualSend,
+    encode_head,
+};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
