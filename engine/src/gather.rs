@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rocketmq_proto::ResponseCode;
+use rocketmq_proto::{IdText, ResponseCode};
 use rustc_hash::FxHashMap;
 
 use crate::auto_batch::{AutoBatch, BatchKey};
@@ -200,18 +200,21 @@ impl Engine {
             // One of them may be to blame; the others must not suffer for it.
             return self.send_apart(now, members);
         }
+        let shared = match outcome {
+            Outcome::Sent(receipt) => Some(Shared::new(receipt, batch.prepared.message_id())),
+            _ => None,
+        };
         for (index, id) in members.iter().enumerate() {
             let Some(member) = self.ops.get_mut(*id).and_then(Op::as_send_mut) else {
                 continue;
             };
             member.attempt = batch.attempt.clone();
-            let own = match outcome {
-                Outcome::Sent(receipt) => {
-                    let own_id = member.prepared.message_id();
-                    let own = of_member(receipt, batch.prepared.message_id(), own_id, index);
+            let own = match (&shared, outcome) {
+                (Some(shared), _) => {
+                    let own = shared.of_member(member.prepared.message_id(), index);
                     Outcome::Sent(Box::new(own))
                 }
-                Outcome::Failed(error) => Outcome::Failed(error.clone()),
+                (None, Outcome::Failed(error)) => Outcome::Failed(error.clone()),
                 // No other end of a send is there.
                 _ => Outcome::Failed(SendError::closed(Certainty::Unknown)),
             };
@@ -329,17 +332,41 @@ fn is_about_content(error: &SendError) -> bool {
     error.certainty() != Certainty::Unknown && (refused || kinds.contains(&error.kind()))
 }
 
-/// A member's part of a batch's receipt (D.8, "result split").
-fn of_member(batch: &SendReceipt, ids: &str, own_id: &str, index: usize) -> SendReceipt {
-    let mut own = batch.clone();
-    if batch.message_id != *ids {
-        // An inner batch: stored as one, under an id of its own.
-        return own;
+/// A batch's receipt, of which each member gets its part (D.8, "result split").
+struct Shared<'a> {
+    whole: &'a SendReceipt,
+    /// What the parts have in common. `None` for an inner batch, which was stored as one, under an id
+    /// of its own.
+    common: Option<SendReceipt>,
+    offset_ids: Vec<&'a str>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(whole: &'a SendReceipt, ids: &str) -> Self {
+        let common = (whole.message_id == *ids).then(|| SendReceipt {
+            message_id: IdText::default(),
+            offset_message_id: IdText::default(),
+            ..whole.clone()
+        });
+        Self {
+            whole,
+            common,
+            offset_ids: whole.offset_message_id.split(',').collect(),
+        }
     }
-    own.message_id = own_id.into();
-    if let Some(offset_id) = batch.offset_message_id.split(',').nth(index) {
-        own.offset_message_id = offset_id.into();
+
+    fn of_member(&self, own_id: &str, index: usize) -> SendReceipt {
+        let whole = self.whole;
+        let Some(common) = &self.common else {
+            return whole.clone();
+        };
+        let offset_id = self.offset_ids.get(index);
+        SendReceipt {
+            message_id: own_id.into(),
+            offset_message_id: offset_id
+                .map_or_else(|| whole.offset_message_id.clone(), |id| (*id).into()),
+            queue_offset: whole.queue_offset.saturating_add(index as i64),
+            ..common.clone()
+        }
     }
-    own.queue_offset = batch.queue_offset.saturating_add(index as i64);
-    own
 }
