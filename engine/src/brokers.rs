@@ -31,7 +31,7 @@ pub(crate) struct Brokers {
 /// A broker's numbers, and what fault tolerance remembers of it.
 #[derive(Debug)]
 pub(crate) struct Record {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) numbers: Numbers,
     pub(crate) item: Option<Item>,
 }
@@ -116,8 +116,12 @@ impl Brokers {
         self.records.remove(self.by_name.remove(name)?)
     }
 
-    pub(crate) fn name(&self, id: BrokerId) -> Option<Arc<str>> {
-        self.records.get(id).map(|record| record.name.clone())
+    pub(crate) fn get(&self, id: BrokerId) -> Option<&Record> {
+        self.records.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: BrokerId) -> Option<&mut Record> {
+        self.records.get_mut(id)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {

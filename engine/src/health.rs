@@ -234,21 +234,22 @@ impl Engine {
     /// Any answer to a probe shows that the broker can be reached, also that it lacks the topic:
     /// Java takes only a success for one, and passes over such a broker for ever (PROTOCOL F.2).
     pub(crate) fn probe_answered(&mut self, now: Now, broker: BrokerId) {
-        let Some(name) = &self.brokers.name(broker) else {
+        let Some(record) = self.brokers.get_mut(broker) else {
             return;
         };
-        if let Some(item) = self.brokers.item_mut(name) {
+        let name = record.name.clone();
+        if let Some(item) = &mut record.item {
             item.probe = None;
             item.reachable = true;
         }
-        self.tell(now, name);
+        self.tell(now, &name);
         self.arm_health(now);
     }
 
     /// The connection of a probe is over.
     pub(crate) fn probe_lost(&mut self, now: Now, broker: BrokerId) {
-        let name = self.brokers.name(broker);
-        if let Some(item) = name.and_then(|name| self.brokers.item_mut(&name)) {
+        let record = self.brokers.get_mut(broker);
+        if let Some(item) = record.and_then(|record| record.item.as_mut()) {
             item.probe = None;
         }
         self.arm_health(now);
@@ -293,9 +294,8 @@ impl Engine {
 
     /// Whether a probe waits for this number.
     pub(crate) fn is_probe(&self, broker: BrokerId, conn: ConnId, opaque: i32) -> bool {
-        let name = self.brokers.name(broker);
-        let item = name.and_then(|name| self.brokers.item(&name));
-        let probe = item.and_then(|item| item.probe);
+        let record = self.brokers.get(broker);
+        let probe = record.and_then(|record| record.item.as_ref()?.probe);
         probe.is_some_and(|(on, number, _)| (on, number) == (conn, opaque))
     }
 }

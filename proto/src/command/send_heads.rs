@@ -12,7 +12,8 @@ use crate::header::json::{self, JsonSink};
 use crate::header::{FieldSink, SendMessageRequest};
 use crate::writer::{Writer, append};
 
-/// Writes the heads of one producer's usual sends: single messages that no consumer sends back.
+/// Writes the heads of one producer's usual sends (PROTOCOL B.2, short keys): single messages that no
+/// consumer sends back.
 ///
 /// What such heads say alike is written once. They are to the byte those of [`encode_head`].
 #[derive(Clone, Debug)]

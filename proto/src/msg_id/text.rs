@@ -12,7 +12,7 @@ const SHORT: usize = 2 * V6;
 
 /// An id as text: of a message, of a transaction, of all messages of a batch.
 ///
-/// An id should have 32 or 56 hexadecimal digits, but an application may choose its messages' ids
+/// An id should have 32 or 56 hexadecimal digits (PROTOCOL D.5, D.6), but an application may choose its messages' ids
 /// itself, a broker answers as it likes, and a batch has a list of ids with commas between them. So any
 /// text is an `IdText`, and up to 56 bytes are kept in place: such an id costs no allocation.
 ///
